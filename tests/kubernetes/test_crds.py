@@ -96,6 +96,8 @@ REFUSED = {
     "a-long-name": manifest(Kind.VMGROUP, {}, "a" * 65),
     "its-own-previous-name": vmgroup(previousNames=["team"]),
     "a-previous-name-twice": vmgroup(previousNames=["a", "a"]),
+    "a-host-twice": manifest(Kind.CONFIG_DB, {"datastore": "A", "hosts": {"names": ["a", "b", "a"]}}),
+    "a-risk-twice": manifest(Kind.SITE, {"reconcile": {"autoApply": ["safe", "safe"]}}),
     "default-renamed": vmgroup(previousNames=["_DEFAULT"]),
     "an-unknown-field": vmgroup(accesss=[]),
     "a-datastore-as-a-number": manifest(Kind.CONFIG_DB, {"datastore": 5}),
@@ -214,6 +216,12 @@ def test_what_is_right_is_taken_unchanged(api: Cluster, document: dict[str, Any]
     assert answer["spec"] == document["spec"]
 
 
+def test_a_config_db_may_name_many_hosts(api: Cluster) -> None:
+    hosts = {"names": [f"{number:0253}" for number in range(5000)]}
+    status, answer = create(api, manifest(Kind.CONFIG_DB, {"datastore": "A", "hosts": hosts}))
+    assert status == 201, answer["message"]
+
+
 IN_JSON = (
     bad.unknown_field,
     bad.wrong_kind_of_value,
@@ -252,6 +260,23 @@ def without_null(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_null(one) for key, one in value.items() if one is not None}
     return [without_null(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("given", [["safe"], []])
+def test_a_list_is_what_its_manifest_says_whatever_others_added(api: Cluster, given: list[str]) -> None:
+    """As Flux and Argo CD deliver it: by the owner of the field, on the server."""
+    path, name = "/apis/vdvs.io/v1/sites", f"lists-{len(given)}"
+
+    def deliver(risks: list[str]) -> Any:
+        document = manifest(Kind.SITE, {"reconcile": {"autoApply": risks}}, name)
+        query = "fieldManager=kustomize-controller&force=true"
+        return api.admin.request("PATCH", f"{path}/{name}?{query}", document, "application/apply-patch+yaml")
+
+    assert deliver(["safe"])[0] == 201
+    added = {"spec": {"reconcile": {"autoApply": ["safe", "widens"]}}}
+    assert api.admin.request("PATCH", f"{path}/{name}", added, "application/merge-patch+json")[0] == 200
+    status, answer = deliver(given)
+    assert (status, answer["spec"]) == (200, {"reconcile": {"autoApply": given}})
 
 
 def test_a_deletion_is_confirmed(api: Cluster) -> None:
