@@ -37,7 +37,8 @@ def site_of(document: Document, labels: Labels, sites: Mapping[str, Site | None]
             message = f"spec.site: is missing; the Sites {several} all admit the namespace {namespace}; name one"
             raise NotHereError(Refusal.INVALID, message)
         if not found:
-            message = f"no Site admits the namespace {namespace}; spec.allow.namespaces of a Site can"
+            some = "Site that can be used" if None in sites.values() else "Site"
+            message = f"no {some} admits the namespace {namespace}; spec.allow.namespaces of a Site can"
             raise NotHereError(Refusal.NOT_ALLOWED, message)
         named = found[0]
     elif named not in sites:

@@ -53,6 +53,7 @@ _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,198}[a-z0-9])?")
 _QUIET: Final = 0.05  # seconds; what one `kubectl apply` changes is looked at together
 _BEAT: Final = 1.0  # seconds
 _AGAIN: Final = 5.0  # seconds after what should not fail did
+_UNUSABLE: Final = "its Site cannot be used"
 _log = logging.getLogger(__name__)
 _CORE: Final = "api/v1"
 UNASSIGNED: Final = "-unassigned"  # the lease of the objects that belong to no Site; no Site can have this name
@@ -319,7 +320,7 @@ class Operator:
         for name, manifests in self._sites.items():
             objects, is_off = manifests.objects, _is_off(manifests)
             is_mine = (name or UNASSIGNED) in self._leases.assigned
-            failure = self._failures.get(name, "")
+            failure = _UNUSABLE if name and manifests.site is None else self._failures.get(name, "")
             if not is_mine or name in self._watches or (manifests.site is not None and not is_off and not failure):
                 self._unwatched.pop(name, None)
             elif (told := self._unwatched.get(name)) is None or told[0] is not objects or told[1] != failure:

@@ -14,7 +14,11 @@ from reconciler.operator.connection.api import API
 from reconciler.operator.operator import Operator, OperatorOptions
 from reconciler.operator.replicas.leases import Leases
 from reconciler.operator.site import SiteManifests
-from reconciler.operator.source import SiteObjects
+from reconciler.operator.source import SiteObjects, source
+from tests.operator.kstatus import computed
+from tests.operator.looks import kube_object
+from tests.operator.looks import site as site_key
+from tests.operator.test_source import INFRA, NAMESPACES, SHARED, accepted, as_objects, group, site
 
 
 def kept() -> int:
@@ -33,8 +37,39 @@ def test_those_that_are_deleted_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
             name = f"gone-{number}"
             with monkeypatch.context() as now:
                 now.setattr(Leases, "assigned", frozenset({name}))
-                now.setattr(operator, "_sites", {name: SiteManifests(replace(unusable, site=name))})
+                there = replace(unusable, site=name, seen={site_key(name): kube_object(site_key(name))})
+                now.setattr(operator, "_sites", {name: SiteManifests(there)})
                 await operator._step()
         return kept()
 
     assert asyncio.run(run()) <= 2
+
+
+def test_objects_of_a_site_that_cannot_be_used_are_not_ready_from_an_old_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = site(INFRA)
+    broken["spec"]["ssh"] = {"port": 0}
+    ready = accepted(group("infra/g1", site="lab"), name="g1")
+    ready["status"]["conditions"][0]["lastTransitionTime"] = "2026-11-29T10:00:00Z"
+    shared = {**SHARED, "spec": {**SHARED["spec"], "site": "lab"}}
+    objects = source(as_objects([broken, shared, ready]), NAMESPACES, "cluster")["lab"]
+    assert objects.loaded is NOTHING
+    told: dict[str, str] = {}
+
+    async def run() -> None:
+        api = cast(API, object())
+        options = OperatorOptions((), None, None, None, "one", 1)
+        operator = Operator(options, api, api, "vdvs", lambda _: pytest.fail("none is watched"), print)
+        monkeypatch.setattr(Leases, "assigned", frozenset({"lab"}))
+        monkeypatch.setattr(operator, "_sites", {"lab": SiteManifests(objects)})
+        monkeypatch.setattr(operator._publisher, "known", lambda key: objects.seen[key].status)
+        monkeypatch.setattr(
+            operator._publisher,
+            "publish",
+            lambda _, made: told.update(
+                {key.name: computed({"metadata": {"generation": 1}, "status": each}) for key, each in made.items()}
+            ),
+        )
+        await operator._step()
+
+    asyncio.run(run())
+    assert told == {"lab": "Failed", "g1": "InProgress", "shared": "InProgress"}
