@@ -325,7 +325,9 @@ class Operator:
                 self._unwatched.pop(name, None)
             elif (told := self._unwatched.get(name)) is None or told[0] is not objects or told[1] != failure:
                 previous = {key: self._publisher.known(key) for key in objects.seen}
-                now, terms = SystemClock().now(), Terms(Mode(), off=is_off)
+                why = deletion.PAUSED if is_off else deletion.NOT_OBSERVED
+                obstacles = dict.fromkeys(manifests.to_remove().values(), why)
+                now, terms = SystemClock().now(), Terms(Mode(), obstacles=obstacles, off=is_off)
                 made = await asyncio.to_thread(statuses, objects, None, failure, previous, now, terms)
                 self._publisher.publish(objects, made)
                 self._unwatched[name] = objects, failure

@@ -272,6 +272,8 @@ class SiteWatch:
         self._permit = self._services.permit(self.name)
         manifests = self.seen
         going = manifests.to_remove()
+        if going:  # until the pass has come to an end
+            self.findings = replace(self.findings, obstacles=dict.fromkeys(going.values(), deletion.NOT_OBSERVED))
         asked = ((each.ref, f"its annotation {RECONCILE} is {each.mode}") for each in desired.treatments)
         policy = replace(policy, held=(*asked, *policy.held))
         desired = deletion.without(desired, frozenset(going))
