@@ -179,6 +179,13 @@ class Operator:
         watches = self._watches.values
         return {
             "vdvs_operator_sites": ("Sites that this replica watches.", lambda: len(self._watches)),
+            "vdvs_operator_sites_unwatched": (
+                "Sites that this replica should watch, and cannot: the status of each says why.",
+                lambda: sum(
+                    name in self._leases.assigned and name not in self._watches and bool(name) and not _is_off(each)
+                    for name, each in self._sites.items()
+                ),
+            ),
             "vdvs_operator_replicas": ("Replicas that live.", lambda: len(self._leases.live)),
             "vdvs_operator_objects": (
                 "Objects of the API that are mirrored.",

@@ -103,3 +103,21 @@ def test_what_is_deleted_there_says_how_to_let_it_go(
     found = {each["type"]: each for each in told(objects, monkeypatch, "no key")["g1"]["conditions"]}
     assert (found["Stalled"]["status"], found["Stalled"]["reason"]) == ("True", reason)
     assert "vdvs.io/deletion-policy: Retain lets it go" in found["Stalled"]["message"]
+
+
+def test_sites_that_cannot_be_watched_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have no series of their own that an alert could be about."""
+    off = site(INFRA, name="off")
+    off["metadata"]["annotations"] = {"vdvs.io/reconcile": "disabled"}
+    found = source(as_objects([site(INFRA), site(INFRA, name="other"), site(INFRA, name="theirs"), off]), {}, "cluster")
+
+    async def run() -> float:
+        api = cast(API, object())
+        options = OperatorOptions((), None, None, None, "one", 1)
+        operator = Operator(options, api, api, "vdvs", lambda _: pytest.fail("none is watched"), print)
+        monkeypatch.setattr(Leases, "assigned", frozenset({"lab", "off", "other", "-unassigned"}))
+        monkeypatch.setattr(operator, "_sites", {name: SiteManifests(each) for name, each in found.items()})
+        monkeypatch.setattr(operator, "_watches", {"lab": object()})
+        return operator._gauges()["vdvs_operator_sites_unwatched"][1]()
+
+    assert asyncio.run(run()) == 1
