@@ -436,8 +436,9 @@ def structural(node: Schema) -> Schema:
         made["x-kubernetes-list-type"] = "atomic"
     if node.get("uniqueItems"):
         made["x-kubernetes-validations"] = [{"rule": _UNIQUE, "message": "an entry is there twice"}]
-    if "propertyNames" in node:
-        made["maxProperties"] = 64
+    if (names := node.get("propertyNames")) is not None:
+        rule = f"self.all(key, key.size() <= {names['maxLength']} && key.matches({_text(names['pattern'])}))"
+        made["x-kubernetes-validations"] = [{"rule": rule, "message": names["patternErrorMessage"]}]
     return made
 
 

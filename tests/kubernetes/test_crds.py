@@ -97,6 +97,11 @@ REFUSED = {
     "its-own-previous-name": vmgroup(previousNames=["team"]),
     "a-previous-name-twice": vmgroup(previousNames=["a", "a"]),
     "a-host-twice": manifest(Kind.CONFIG_DB, {"datastore": "A", "hosts": {"names": ["a", "b", "a"]}}),
+    "a-label-that-is-none": manifest(Kind.CONFIG_DB, {"datastore": "A", "hosts": {"matchLabels": {"a b": "c"}}}),
+    "a-long-label": manifest(Kind.CONFIG_DB, {"datastore": "A", "hosts": {"matchLabels": {"a" * 318: "c"}}}),
+    "a-label-of-no-namespace": manifest(
+        Kind.SITE, {"allow": {"namespaces": [{"matchLabels": {"-a": "b"}, "kinds": ["VMGroup"]}]}}
+    ),
     "a-risk-twice": manifest(Kind.SITE, {"reconcile": {"autoApply": ["safe", "safe"]}}),
     "default-renamed": vmgroup(previousNames=["_DEFAULT"]),
     "an-unknown-field": vmgroup(accesss=[]),
