@@ -313,9 +313,13 @@ def test_vdvs_takes_it_too(tmp_path: Path, document: dict[str, Any]) -> None:
 
 
 def admitting(name: str, namespace: str, **more: Any) -> dict[str, Any]:
-    rule = {"names": [namespace], "kinds": ["VMGroup", "Host", "Membership", "ConfigDB"], "datastores": ["a-*", "x.y"]}
+    rule = {
+        "names": [namespace],
+        "kinds": ["VMGroup", "Host", "Membership", "ConfigDB"],
+        "datastores": ["a-*", "x.y", "(z)[1]+?"],
+    }
     rule |= {"folders": ["*"], "vmgroups": ["team*"], "configDBs": ["db-*"]}
-    return manifest(Kind.SITE, {"allow": {"namespaces": [{**rule, **more}], "hosts": ["*.A.example"]}}, name)
+    return manifest(Kind.SITE, {"allow": {"namespaces": [{**rule, **more}], "hosts": ["*.A.example", "[a]+"]}}, name)
 
 
 @pytest.fixture(scope="module")
@@ -345,6 +349,7 @@ NOT_ALLOWED = {
         access=[{"datastore": "_ALL_DS"}]
     ),
     "spec.allow.namespaces of Site a does not allow the datastore xzy here": vmgroup(defaultDatastore="xzy"),
+    "spec.allow.namespaces of Site a does not allow the datastore z11 here": vmgroup(defaultDatastore="z11"),
     "spec.allow.namespaces of Site a does not allow the vmgroup others here": vmgroup(name="others"),
     "spec.allow.namespaces of Site a does not allow the vmgroup older here": vmgroup(previousNames=["team-1", "older"]),
     "spec.allow.namespaces of Site a does not allow the vmgroup shared here": manifest(
@@ -359,6 +364,7 @@ NOT_ALLOWED = {
     "c.b.example is not an address that Site a allows (spec.allow.hosts)": manifest(
         Kind.HOST, {"address": "c.b.example"}
     ),
+    "aa is not an address that Site a allows (spec.allow.hosts)": manifest(Kind.HOST, {"address": "aa"}),
     "team is not an address that Site a allows (spec.allow.hosts)": manifest(Kind.HOST, {}),
 }
 
@@ -375,6 +381,7 @@ def test_what_a_site_does_not_allow_is_refused_in_words(api: Cluster, team: str,
 ALLOWED = (
     vmgroup(access=[{"datastore": "a-1"}, {"datastore": "x.y"}], defaultDatastore="a-1"),
     vmgroup(site="a"),
+    vmgroup(defaultDatastore="(z)[1]+^"),
     vmgroup(configDB="db-1"),
     manifest(Kind.CONFIG_DB, {"datastore": "a-1"}, "db-2"),
     vmgroup(name="team-2", previousNames=["team-1"]),
