@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from reconciler.cli.kubectl.main import plugin
 from reconciler.cli.kubectl.objects import Object
+from reconciler.cli.kubectl.shown import table
 from reconciler.loader.manifests import SourceFile
 from reconciler.loader.objects import read_object
 from reconciler.model.refs import DECLARING, KINDS, Kind
@@ -53,6 +54,20 @@ def test_a_membership_that_is_stalled_is_told(run: Any) -> None:
     done, _ = run("status")
     assert "membership/batch in namespace team-b   Conflict   another one has the VM" in done.stdout
     assert run("diff")[0].exit_code == 3
+
+
+def test_of_several_kinds_each_object_is_told_with_its_own() -> None:
+    """As kubectl does: tables of two kinds have the same columns."""
+    membership, group = (
+        msgspec.json.decode(msgspec.json.encode({**MEMBERSHIP, "kind": kind}), type=Object)
+        for kind in ("Membership", "VMGroup")
+    )
+
+    def names(*objects: Object) -> list[str]:
+        return [line.split()[0] for line in table(objects, wide=False, namespaces=False).splitlines() if line]
+
+    assert names(membership) == ["NAME", "batch"]
+    assert names(group, membership) == ["NAME", "vmgroup/batch", "NAME", "membership/batch"]
 
 
 def test_a_site_is_asked_for_by_its_kind(run: Any) -> None:
