@@ -295,6 +295,23 @@ def test_a_deletion_is_confirmed(api: Cluster) -> None:
     assert api.admin.request("DELETE", f"{path}/leaving")[0] == 200
 
 
+@pytest.mark.parametrize(
+    "controller",
+    [
+        "system:apiserver",
+        "system:serviceaccount:kube-system:namespace-controller",
+        "system:serviceaccount:kube-system:generic-garbage-collector",
+        "system:kube-controller-manager",  # where controllers have no accounts of their own
+    ],
+)
+def test_a_controller_confirms_nothing(api: Cluster, controller: str) -> None:
+    """Else a namespace that is deleted would never go."""
+    path, name = "/apis/vdvs.io/v1/namespaces/default/vmgroups", f"of-{len(controller)}"
+    assert api.admin.request("POST", path, {**vmgroup(), "metadata": {"name": name}})[0] == 201
+    user = api.user(controller, "system:masters")
+    assert user.request("DELETE", f"{path}/{name}")[0] == 200
+
+
 def companions(document: dict[str, Any]) -> list[str]:
     """What the manifest refers to, if it is of the default set: a ConfigDB, a Host, a vmgroup."""
     others = {Kind.CONFIG_DB: CONFIG_DB, Kind.HOST: host("a"), Kind.VMGROUP: vmgroup_text("t")}
