@@ -10,7 +10,8 @@ A structural schema knows less than JSON Schema does, so that some constructs ch
 - A union of a string and an object has no type there; each keyword applies to its own type. Numbers, lists and unknown
   keys are left to the admission policy.
 - Nothing has a default: the server would store it, while a field that a manifest leaves out is left alone in vDVS.
-- Lists are atomic: an associative one loses `[]`, which means "none", when its owner applies it.
+- Lists are atomic: an associative one, or a set, loses `[]`, which means "none", when its owner applies it, and keeps
+  what others added. That its entries are unique is a rule.
 - What a schema cannot say of one object is a rule in CEL.
 """
 
@@ -279,8 +280,10 @@ RESOURCES: Final[dict[Kind, Resource]] = {
     Kind.STORAGE_POLICY: Resource("vsp", _POLICY_RULES),
     Kind.VOLUME: Resource("vvol", _VOLUME_RULES, selectable=("vmgroup",)),
 }
+# The keys of a map: the server refuses what would compare each entry with all others.
+_UNIQUE: Final = "self.transformMapEntry(position, entry, {entry: position}).size() == self.size()"
 _COLUMNS: Final = (
-    ("Name", ".spec.name", "string", {}),
+    ("vDVS-Name", ".spec.name", "string", {}),
     ("ConfigDB", ".spec.configDB", "string", {}),
     ("VMGroup", ".spec.vmgroup", "string", {}),
     ("Ready", '.status.conditions[?(@.type=="Ready")].status', "string", {}),
@@ -430,9 +433,12 @@ def structural(node: Schema) -> Schema:
     if "enum" in node or "const" in node:
         made.setdefault("type", "string")
     if node.get("type") == "array":
-        made["x-kubernetes-list-type"] = "set" if node.get("uniqueItems") else "atomic"
-    if "propertyNames" in node:
-        made["maxProperties"] = 64
+        made["x-kubernetes-list-type"] = "atomic"
+    if node.get("uniqueItems"):
+        made["x-kubernetes-validations"] = [{"rule": _UNIQUE, "message": "an entry is there twice"}]
+    if (names := node.get("propertyNames")) is not None:
+        rule = f"self.all(key, key.size() <= {names['maxLength']} && key.matches({_text(names['pattern'])}))"
+        made["x-kubernetes-validations"] = [{"rule": rule, "message": names["patternErrorMessage"]}]
     return made
 
 

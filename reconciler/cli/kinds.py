@@ -35,10 +35,10 @@ def listed() -> list[Words]:
 
 def parse(words: Sequence[str], among: Sequence[KindSpec] = ()) -> tuple[tuple[Kind, ...], tuple[str, ...]]:
     """Parse `KIND [NAME...]` or `KIND/NAME` into kinds and names. No names: all objects. `among`: the kinds that there
-    are, if more than are listed. Raises click.UsageError."""
+    are, if more than are listed; all of them are those of which a set has several. Raises click.UsageError."""
     first, names = _split(words)
     if _all(first, names):
-        return tuple(spec.kind for spec in specs()), ()
+        return tuple(spec.kind for spec in among or specs() if not spec.alone), ()
     return (_called(first, among or specs()).kind,), names
 
 

@@ -71,7 +71,7 @@ def _messages(error: Any) -> Iterator[tuple[Path, str]]:
     elif keyword in ("minProperties", "maxProperties"):
         choices = list(error.schema.get("properties", ()))
         given = f", got {' and '.join(map(quoted, instance))}" if 0 < len(instance) < 5 else ""
-        yield path, (f"expected exactly one of {either(choices)}{given}" if choices else "must not be empty")
+        yield path, f"expected exactly one of {either(choices)}{given}" if choices else _text_message(error)
     else:
         yield path, _text_message(error)
 
@@ -80,11 +80,11 @@ def _text_message(error: Any) -> str:
     keyword, value, instance = error.validator, error.validator_value, error.instance
     if keyword == "pattern" and error.schema.get("title") == "size":
         return _size_message(instance)
-    if keyword in ("minLength", "minItems"):
+    if keyword in ("minLength", "minItems", "minProperties"):
         return "must not be empty"
     if keyword == "maxLength":
         return f"{quoted(instance)} has {len(instance)} characters; at most {value} are allowed"
-    if keyword == "maxItems":
+    if keyword in ("maxItems", "maxProperties"):
         return f"{len(instance)} are listed here; at most {value} are allowed"
     if keyword == "pattern":
         return f"{quoted(instance)} is not allowed here: {error.schema.get('patternErrorMessage', value)}"

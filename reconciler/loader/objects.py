@@ -71,7 +71,7 @@ def read_object(
 ) -> Read:
     """Return the manifest that an object was made from, without what whoever delivered it added."""
     shown = f"{KINDS[kind].singular} {namespace}{'/' if namespace else ''}{name}"
-    data = {"apiVersion": API_VERSION, "kind": kind.value, "metadata": _metadata(name, labels, annotations)}
+    data = {"apiVersion": API_VERSION, "kind": kind.value, "metadata": declared_metadata(name, labels, annotations)}
     if spec is not UNSET:
         data["spec"] = spec
     document = Document(NoFile(shown, shown), 0, data, Source(shown, 0, 0), None, namespace)
@@ -79,7 +79,10 @@ def read_object(
     return Read(document if errors else replace(document, known_digest=document.digest), errors)
 
 
-def _metadata(name: str, labels: Mapping[str, str] | None, annotations: Mapping[str, str] | None) -> dict[str, Any]:
+def declared_metadata(
+    name: str, labels: Mapping[str, str] | None, annotations: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """Return the metadata of an object as its manifest has them."""
     metadata: dict[str, Any] = {"name": name}
     for field, given in (("labels", labels), ("annotations", annotations)):
         if kept := {

@@ -4,14 +4,13 @@ allow has any effect on it."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 from reconciler.loader.manifests import Document
 from reconciler.loader.objects import Bounds
 from reconciler.loader.wording import Path, quoted
 from reconciler.model.errors import ManifestError, Refusal
-from reconciler.model.kinds.site import ALL, Admitted, Site
+from reconciler.model.kinds.site import ALL, Admitted, Site, matches
 from reconciler.model.refs import DEFAULT_VMGROUP, KINDS, Kind
 
 Labels: TypeAlias = Mapping[str, str]
@@ -37,7 +36,8 @@ def site_of(document: Document, labels: Labels, sites: Mapping[str, Site | None]
             message = f"spec.site: is missing; the Sites {several} all admit the namespace {namespace}; name one"
             raise NotHereError(Refusal.INVALID, message)
         if not found:
-            message = f"no Site admits the namespace {namespace}; spec.allow.namespaces of a Site can"
+            some = "Site that can be used" if None in sites.values() else "Site"
+            message = f"no {some} admits the namespace {namespace}; spec.allow.namespaces of a Site can"
             raise NotHereError(Refusal.NOT_ALLOWED, message)
         named = found[0]
     elif named not in sites:
@@ -75,7 +75,7 @@ def not_allowed(document: Document, labels: Labels, site: Site, config_db: str) 
         ("vmgroup", "vmgroups", _vmgroups(document), _names(document, rules)),
     ):
         for path, name in named:
-            if patterns is not None and not any(fnmatchcase(name, pattern) for pattern in patterns):
+            if patterns is not None and not any(matches(name, pattern) for pattern in patterns):
                 allowed = ", ".join(map(quoted, patterns)) or "none"
                 message = f"{where} does not allow the {noun} {quoted(name)} here ({field}: {allowed})"
                 yield document.error(path, message, Refusal.NOT_ALLOWED)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from reconciler import saved
 from reconciler.model.base import worst
 from reconciler.model.diff import Change, Op
 from reconciler.model.kinds.vmgroup import CreateVMGroup
-from reconciler.model.outcome import Assessment
+from reconciler.model.outcome import ActionResult, Assessment
 from reconciler.model.ownership import ForgetObject, RecordObject, Stamp
 from reconciler.model.plan import APPLY_AND_DESTROY, Plan, Policy
 from reconciler.model.refs import ObjectRef
@@ -55,18 +55,26 @@ class Proposals(Struct, frozen=True):
         return frozenset(each.id for each in every)
 
 
+class Approval(NamedTuple):
+    """The id in the annotation `vdvs.io/approve` of an object in a namespace."""
+
+    namespace: str
+    plan_id: str
+
+
 class Approvals(Struct, frozen=True):
-    """The ids in the annotations `vdvs.io/approve`: of the Site (empty: none), and of objects; and the namespaces of
-    the objects."""
+    """What is approved: by the Site (its id; empty: nothing), and by objects, of which a vmgroup and each of its
+    Memberships may have one. `namespaces`: those that the objects are declared in, and so those that have to agree."""
 
     site: str = ""
-    objects: Mapping[ObjectRef, str] = {}
+    objects: Mapping[ObjectRef, frozenset[Approval]] = {}
     namespaces: Mapping[ObjectRef, str] = {}
 
     @property
     def ids(self) -> frozenset[str]:
         """All ids."""
-        return frozenset(filter(None, (self.site, *self.objects.values())))
+        given = (each.plan_id for some in self.objects.values() for each in some)
+        return frozenset(filter(None, (self.site, *given)))
 
 
 class Granted(Struct, frozen=True):
@@ -106,16 +114,16 @@ def granted(proposed: Proposals, approvals: Approvals, site: ObjectRef) -> Grant
         refused[site] = _outdated(approvals.site, proposed.whole)
     for ref, given in approvals.objects.items():
         proposal = proposed.by_object.get(ref)
-        if proposal is None or proposal.id != given:
-            refused[ref] = _outdated(given, proposal)
+        if proposal is None or all(each.plan_id != proposal.id for each in given):
+            refused[ref] = _outdated(min(given).plan_id, proposal)
             continue
-        named = approvals.namespaces
-        agreed = {named.get(each) for each in proposal.objects if approvals.objects.get(each) == given}
-        if missing := sorted({named.get(each, "") for each in proposal.objects} - agreed):
+        every = frozenset[Approval]().union(*(approvals.objects.get(each, ()) for each in proposal.objects))
+        agreed = {each.namespace for each in every if each.plan_id == proposal.id}
+        if missing := sorted({approvals.namespaces.get(each, "") for each in proposal.objects} - agreed):
             other = f"one of an object in namespace {missing[0]}"
-            refused[ref] = f"the approval of plan {given[:12]} waits for {other}, which the same plan changes"
+            refused[ref] = f"the approval of plan {proposal.id[:12]} waits for {other}, which the same plan changes"
             continue
-        plans[given] = proposal
+        plans[proposal.id] = proposal
     return Granted(tuple(plans.values()), refused)
 
 
@@ -124,6 +132,12 @@ def planned(found: Assessment, objects: frozenset[ObjectRef], stamp: Stamp | Non
     steps = plan(found.diff, found.resolved, found.observed, _policy(found, objects), stamp)
     left = tuple(held for held in steps.withheld if held.ref in objects)
     return Plan((), (), left) if left else replace(steps, withheld=())
+
+
+def done_with(plans: Iterable[Proposal], results: Iterable[ActionResult]) -> list[str]:
+    """Return the ids of the plans of which nothing failed: an approval counts once, whatever became of others."""
+    failed = {result.ref for result in results if not result.ok}
+    return [each.id for each in plans if failed.isdisjoint(each.objects)]
 
 
 def _policy(found: Assessment, objects: frozenset[ObjectRef]) -> Policy:

@@ -45,6 +45,7 @@ class Obstacle(Struct, frozen=True):
     message: str
 
 
+NOT_OBSERVED: Final = Obstacle("NotObserved", f"the site cannot be looked at; {_WAY_OUT}")
 PAUSED: Final = Obstacle("Paused", f"its Site is paused by the annotation {RECONCILE}; {_WAY_OUT}")
 
 

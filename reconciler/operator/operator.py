@@ -53,6 +53,7 @@ _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,198}[a-z0-9])?")
 _QUIET: Final = 0.05  # seconds; what one `kubectl apply` changes is looked at together
 _BEAT: Final = 1.0  # seconds
 _AGAIN: Final = 5.0  # seconds after what should not fail did
+_UNUSABLE: Final = "its Site cannot be used"
 _log = logging.getLogger(__name__)
 _CORE: Final = "api/v1"
 UNASSIGNED: Final = "-unassigned"  # the lease of the objects that belong to no Site; no Site can have this name
@@ -132,9 +133,7 @@ class Operator:
         self._namespaces = Mirror(api, path("namespaces", api=_CORE), self._changed)
         within = options.namespaces or ("",)
         self._mirrors = {
-            kind: [
-                Mirror(api, path(spec.plural, where), self._changed) for where in (within if spec.reconciled else ("",))
-            ]
+            kind: [Mirror(api, path(spec.plural, where), self._changed) for where in (("",) if spec.alone else within)]
             for kind, spec in KINDS.items()
         }
         publishing = Backoff(chance)
@@ -180,6 +179,13 @@ class Operator:
         watches = self._watches.values
         return {
             "vdvs_operator_sites": ("Sites that this replica watches.", lambda: len(self._watches)),
+            "vdvs_operator_sites_unwatched": (
+                "Sites that this replica should watch, and cannot: the status of each says why.",
+                lambda: sum(
+                    name in self._leases.assigned and name not in self._watches and bool(name) and not _is_off(each)
+                    for name, each in self._sites.items()
+                ),
+            ),
             "vdvs_operator_replicas": ("Replicas that live.", lambda: len(self._leases.live)),
             "vdvs_operator_objects": (
                 "Objects of the API that are mirrored.",
@@ -321,12 +327,14 @@ class Operator:
         for name, manifests in self._sites.items():
             objects, is_off = manifests.objects, _is_off(manifests)
             is_mine = (name or UNASSIGNED) in self._leases.assigned
-            failure = self._failures.get(name, "")
+            failure = _UNUSABLE if name and manifests.site is None else self._failures.get(name, "")
             if not is_mine or name in self._watches or (manifests.site is not None and not is_off and not failure):
                 self._unwatched.pop(name, None)
             elif (told := self._unwatched.get(name)) is None or told[0] is not objects or told[1] != failure:
                 previous = {key: self._publisher.known(key) for key in objects.seen}
-                now, terms = SystemClock().now(), Terms(Mode(), off=is_off)
+                why = deletion.PAUSED if is_off else deletion.NOT_OBSERVED
+                obstacles = dict.fromkeys(manifests.to_remove().values(), why)
+                now, terms = SystemClock().now(), Terms(Mode(), obstacles=obstacles, off=is_off)
                 made = await asyncio.to_thread(statuses, objects, None, failure, previous, now, terms)
                 self._publisher.publish(objects, made)
                 self._unwatched[name] = objects, failure

@@ -27,7 +27,7 @@ from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.connection.api import API, APIError, path
 from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.source import SiteObjects
+from reconciler.operator.source import SiteObjects, declaring
 from reconciler.operator.status import Terms, same, severity, statuses
 from reconciler.ports import Clock
 from reconciler.render.words import event_word, sides
@@ -248,7 +248,7 @@ class SitePublisher:
         """See `ports.Listener`. What no object declares is published for the Site."""
         objects, ref = self._objects(), reported.event.ref
         if self._keys[0] is not objects.refs:
-            self._keys = objects.refs, {ref: key for key, ref in objects.refs.items()}
+            self._keys = objects.refs, declaring(objects.refs)
         site = ObjectKey(Kind.SITE, "", objects.site)
         key = site if ref is None else self._keys[1].get(ref, site)
         if key in objects.seen:

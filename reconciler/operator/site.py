@@ -28,14 +28,24 @@ from reconciler.model.plan import Policy
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Desired
 from reconciler.operator import deletion
-from reconciler.operator.approval import APPROVE, Approvals, Granted, Proposals, granted, planned, proposals
+from reconciler.operator.approval import (
+    APPROVE,
+    Approval,
+    Approvals,
+    Granted,
+    Proposals,
+    done_with,
+    granted,
+    planned,
+    proposals,
+)
 from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.deletion import FINALIZER, DeletionPolicy, Obstacle
 from reconciler.operator.finalizers import path_of, release
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.replicas.fence import FencedHosts, FencedMaintenance
-from reconciler.operator.source import NO_SITE, SiteObjects, claimed_name, own_uuid
+from reconciler.operator.source import NO_SITE, SiteObjects, claimed_name, declaring, own_uuid
 from reconciler.operator.status import Terms
 from reconciler.planning.planner import plan
 from reconciler.ports import Listener, Secrets
@@ -144,19 +154,18 @@ class SiteManifests(Struct, frozen=True):
         """Return the objects that are being deleted, in vDVS too. One that is held may claim what is another's."""
         seen, held = self.objects.seen, self.objects.held
         refs = self.objects.refs.items()
-        going = {ref: key for key, ref in refs if key not in held and deletion.is_awaited(seen[key])}
-        return {ref: key for ref, key in going.items() if self.policy(key) is DeletionPolicy.DELETE}
+        going = ((key, ref) for key, ref in refs if key not in held and deletion.is_awaited(seen[key]))
+        return {ref: key for key, ref in going if self.policy(key) is DeletionPolicy.DELETE}
 
     def approvals(self, spent: Mapping[ObjectKey, str]) -> Approvals:
         """Return the approvals in annotations, but for those that are `spent`."""
         refs, seen = self.objects.refs, self.objects.seen
         given = {key: annotations_of(seen[key]).get(APPROVE, "") for key in (self.key, *refs)}
         found = {key: plan_id for key, plan_id in given.items() if plan_id and spent.get(key) != plan_id}
-        return Approvals(
-            found.pop(self.key, ""),
-            {refs[key]: plan_id for key, plan_id in found.items()},
-            {ref: key.namespace for key, ref in refs.items()},
-        )
+        of_site, of_objects = found.pop(self.key, ""), dict[ObjectRef, frozenset[Approval]]()
+        for key, plan_id in found.items():
+            of_objects[refs[key]] = of_objects.get(refs[key], frozenset()) | {Approval(key.namespace, plan_id)}
+        return Approvals(of_site, of_objects, {ref: key.namespace for ref, key in declaring(refs).items()})
 
 
 class Findings(Struct, frozen=True):
@@ -263,6 +272,8 @@ class SiteWatch:
         self._permit = self._services.permit(self.name)
         manifests = self.seen
         going = manifests.to_remove()
+        if going:  # until the pass has come to an end
+            self.findings = replace(self.findings, obstacles=dict.fromkeys(going.values(), deletion.NOT_OBSERVED))
         asked = ((each.ref, f"its annotation {RECONCILE} is {each.mode}") for each in desired.treatments)
         policy = replace(policy, held=(*asked, *policy.held))
         desired = deletion.without(desired, frozenset(going))
@@ -325,8 +336,8 @@ class SiteWatch:
         behalf = replace(behalf, stamp=replace(behalf.stamp, reason=f"approved: {', '.join(ids)}"[:1000]))
         steps = await asyncio.to_thread(planned, found, objects, behalf.stamp)
         done = await carry_out_exactly(steps, found, desired, world, behalf, drawn, ids[0])
-        if all(result.ok for result in done.results):
-            self._later(self._spend(ids))
+        if spent := done_with(plans, done.results):
+            self._later(self._spend(spent))
         told = f"as approved: plan {', '.join(each[:12] for each in ids)}"
         mine = (replace(each, detail=each.detail or told) for each in done.objects if each.ref in objects)
         return replace(done, objects=tuple(mine)), refused

@@ -192,6 +192,12 @@ def claimed_name(found: KubeObject) -> str:
     return "/".join(str(each) for each in parts if each)
 
 
+def declaring(refs: Mapping[ObjectKey, ObjectRef]) -> dict[ObjectRef, ObjectKey]:
+    """Return the object that declares each one in vDVS. A Membership, which has the reference of its vmgroup, may be
+    somebody else's."""
+    return {ref: key for key, ref in refs.items() if key.kind is ref.kind}
+
+
 def own_uuid(found: KubeObject, site: str) -> str:
     """Return the UUID of the vmgroup that an object has at a Site, as far as its status says; empty: none."""
     status = found.status

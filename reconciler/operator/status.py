@@ -105,7 +105,8 @@ def statuses(
         made |= {key: writer.observed(key, ref, found) for key, ref in objects.refs.items()}
     elif failure or terms.off:
         why = ("Paused", _OFF) if terms.off else ("SiteNotObserved", _NOT_OBSERVED)
-        made |= {key: writer.not_observed(key, ref, *why) for key, ref in objects.refs.items()}
+        others = (key for key in objects.seen if key.kind is not Kind.SITE)
+        made |= {key: writer.not_observed(key, objects.refs.get(key), *why) for key in others}
     if outcome is not None or failure or terms.off:
         site = ObjectKey(Kind.SITE, "", objects.site)
         waits = _plan(None if outcome is None else terms.waiting.whole)
@@ -291,7 +292,7 @@ class _Writer:
         verdict = _GOING if is_going(self._objects.seen[key]) else found.verdict(ref)
         return self.status(key, [*_spelled(verdict), *others], more, ref)
 
-    def not_observed(self, key: ObjectKey, ref: ObjectRef, reason: str, message: str) -> StatusData:
+    def not_observed(self, key: ObjectKey, ref: ObjectRef | None, reason: str, message: str) -> StatusData:
         """The status of an object whose site is not looked at: nothing is known of it now."""
         types = dict.fromkeys(["Ready", "InSync", *(old["type"] for old in self._conditions(key))])
         unknown = [

@@ -14,6 +14,7 @@ import yaml
 
 from reconciler.loader.schemas import schema
 from reconciler.model.refs import KINDS
+from reconciler.operator.replicas.leases import SITE as LEASE
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -40,15 +41,21 @@ def each_node(node: Any) -> Any:
 
 @pytest.mark.parametrize("plural", [spec.plural for spec in KINDS.values()])
 def test_nothing_of_a_spec_is_stored_that_was_not_written(plural: str) -> None:
-    """A default would be stored, an associative list would lose `[]`."""
+    """A default would be stored; an associative list, or a set, would lose `[]` and keep what others added."""
     definition = yaml.safe_load((KUBERNETES / "crds" / f"{plural}.yaml").read_text())
     (version,) = definition["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
     for node in each_node(spec):
         assert "default" not in node or isinstance(node["default"], dict)
-        assert node.get("x-kubernetes-list-type") != "map"
         if node.get("type") == "array":
-            assert "maxItems" in node or "enum" in node["items"], node
+            assert node["x-kubernetes-list-type"] == "atomic", node
+            assert "maxItems" in node, node
+
+
+def test_the_lease_of_a_site_and_its_history_can_have_its_name() -> None:
+    longest = schema("site")["properties"]["metadata"]["properties"]["name"]["maxLength"]
+    assert len(LEASE) + longest <= 253
+    assert longest + len(".sqlite-journal") <= 255
 
 
 def test_a_rule_for_a_field_that_is_not_there_is_an_error() -> None:

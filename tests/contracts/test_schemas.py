@@ -78,7 +78,8 @@ def test_no_mapping_takes_unknown_fields(name: str) -> None:
 
 
 def test_all_kinds_have_the_same_metadata() -> None:
-    """But for the annotations that say what a watch or the operator does about an object, which a Site is not."""
+    """But for the annotations that say what a watch or the operator does about an object, which a Site is not, and for
+    the name of a Site, of which others are made."""
 
     def essence(node: Any) -> Any:
         texts = ("description", "examples", "patternErrorMessage")
@@ -88,6 +89,8 @@ def test_all_kinds_have_the_same_metadata() -> None:
     acted_on = [each["properties"]["annotations"].pop("properties", None) for each in metadata]
     ours = {RECONCILE: ANY, DELETION_POLICY: ANY}
     assert acted_on == [ours if spec.reconciled else None for spec in KINDS.values()]
+    longest = [each["properties"]["name"].pop("maxLength") for each in metadata]
+    assert longest == [253 - (13 if spec.alone else 0) for spec in KINDS.values()]
     assert all(each == metadata[0] for each in metadata)
 
 

@@ -147,6 +147,7 @@ class Lab:
     ) -> None:
         self.cluster, self.name, self.folder = cluster, name, folder / name
         self.admin = cluster.admin
+        self.took = 0.0  # seconds until it was Ready
         admitted = {"names": [name], "kinds": ["*"], "datastores": ["*"], "folders": list(folders)}
         lab = {
             "lab": {"directory": str(self.folder)},
@@ -168,6 +169,7 @@ class Lab:
 
     def apply(self) -> None:
         """Create the namespace, the Site and its objects."""
+        self.began = time.monotonic()
         applied(self.admin, "-f", "-", stdin=f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {self.name}}}")
         everything = yaml.safe_dump_all([self.site])
         applied(self.admin, "-f", "-", stdin=everything)

@@ -96,6 +96,13 @@ REFUSED = {
     "a-long-name": manifest(Kind.VMGROUP, {}, "a" * 65),
     "its-own-previous-name": vmgroup(previousNames=["team"]),
     "a-previous-name-twice": vmgroup(previousNames=["a", "a"]),
+    "a-host-twice": manifest(Kind.CONFIG_DB, {"datastore": "A", "hosts": {"names": ["a", "b", "a"]}}),
+    "a-label-that-is-none": manifest(Kind.CONFIG_DB, {"datastore": "A", "hosts": {"matchLabels": {"a b": "c"}}}),
+    "a-long-label": manifest(Kind.CONFIG_DB, {"datastore": "A", "hosts": {"matchLabels": {"a" * 318: "c"}}}),
+    "a-label-of-no-namespace": manifest(
+        Kind.SITE, {"allow": {"namespaces": [{"matchLabels": {"-a": "b"}, "kinds": ["VMGroup"]}]}}
+    ),
+    "a-risk-twice": manifest(Kind.SITE, {"reconcile": {"autoApply": ["safe", "safe"]}}),
     "default-renamed": vmgroup(previousNames=["_DEFAULT"]),
     "an-unknown-field": vmgroup(accesss=[]),
     "a-datastore-as-a-number": manifest(Kind.CONFIG_DB, {"datastore": 5}),
@@ -214,6 +221,12 @@ def test_what_is_right_is_taken_unchanged(api: Cluster, document: dict[str, Any]
     assert answer["spec"] == document["spec"]
 
 
+def test_a_config_db_may_name_many_hosts(api: Cluster) -> None:
+    hosts = {"names": [f"{number:0253}" for number in range(5000)]}
+    status, answer = create(api, manifest(Kind.CONFIG_DB, {"datastore": "A", "hosts": hosts}))
+    assert status == 201, answer["message"]
+
+
 IN_JSON = (
     bad.unknown_field,
     bad.wrong_kind_of_value,
@@ -254,6 +267,23 @@ def without_null(value: Any) -> Any:
     return [without_null(one) for one in value] if isinstance(value, list) else value
 
 
+@pytest.mark.parametrize("given", [["safe"], []])
+def test_a_list_is_what_its_manifest_says_whatever_others_added(api: Cluster, given: list[str]) -> None:
+    """As Flux and Argo CD deliver it: by the owner of the field, on the server."""
+    path, name = "/apis/vdvs.io/v1/sites", f"lists-{len(given)}"
+
+    def deliver(risks: list[str]) -> Any:
+        document = manifest(Kind.SITE, {"reconcile": {"autoApply": risks}}, name)
+        query = "fieldManager=kustomize-controller&force=true"
+        return api.admin.request("PATCH", f"{path}/{name}?{query}", document, "application/apply-patch+yaml")
+
+    assert deliver(["safe"])[0] == 201
+    added = {"spec": {"reconcile": {"autoApply": ["safe", "widens"]}}}
+    assert api.admin.request("PATCH", f"{path}/{name}", added, "application/merge-patch+json")[0] == 200
+    status, answer = deliver(given)
+    assert (status, answer["spec"]) == (200, {"reconcile": {"autoApply": given}})
+
+
 def test_a_deletion_is_confirmed(api: Cluster) -> None:
     path = "/apis/vdvs.io/v1/namespaces/default/vmgroups"
     assert api.admin.request("POST", path, {**vmgroup(), "metadata": {"name": "leaving"}})[0] == 201
@@ -263,6 +293,23 @@ def test_a_deletion_is_confirmed(api: Cluster) -> None:
     confirm = {"metadata": {"annotations": {"vdvs.io/confirm-delete": "leaving"}}}
     assert api.admin.request("PATCH", f"{path}/leaving", confirm, "application/merge-patch+json")[0] == 200
     assert api.admin.request("DELETE", f"{path}/leaving")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "controller",
+    [
+        "system:apiserver",
+        "system:serviceaccount:kube-system:namespace-controller",
+        "system:serviceaccount:kube-system:generic-garbage-collector",
+        "system:kube-controller-manager",  # where controllers have no accounts of their own
+    ],
+)
+def test_a_controller_confirms_nothing(api: Cluster, controller: str) -> None:
+    """Else a namespace that is deleted would never go."""
+    path, name = "/apis/vdvs.io/v1/namespaces/default/vmgroups", f"of-{len(controller)}"
+    assert api.admin.request("POST", path, {**vmgroup(), "metadata": {"name": name}})[0] == 201
+    user = api.user(controller, "system:masters")
+    assert user.request("DELETE", f"{path}/{name}")[0] == 200
 
 
 def companions(document: dict[str, Any]) -> list[str]:
@@ -283,9 +330,13 @@ def test_vdvs_takes_it_too(tmp_path: Path, document: dict[str, Any]) -> None:
 
 
 def admitting(name: str, namespace: str, **more: Any) -> dict[str, Any]:
-    rule = {"names": [namespace], "kinds": ["VMGroup", "Host", "Membership", "ConfigDB"], "datastores": ["a-*", "x.y"]}
+    rule = {
+        "names": [namespace],
+        "kinds": ["VMGroup", "Host", "Membership", "ConfigDB"],
+        "datastores": ["a-*", "x.y", "(z)[1]+?"],
+    }
     rule |= {"folders": ["*"], "vmgroups": ["team*"], "configDBs": ["db-*"]}
-    return manifest(Kind.SITE, {"allow": {"namespaces": [{**rule, **more}], "hosts": ["*.A.example"]}}, name)
+    return manifest(Kind.SITE, {"allow": {"namespaces": [{**rule, **more}], "hosts": ["*.A.example", "[a]+"]}}, name)
 
 
 @pytest.fixture(scope="module")
@@ -315,6 +366,7 @@ NOT_ALLOWED = {
         access=[{"datastore": "_ALL_DS"}]
     ),
     "spec.allow.namespaces of Site a does not allow the datastore xzy here": vmgroup(defaultDatastore="xzy"),
+    "spec.allow.namespaces of Site a does not allow the datastore z11 here": vmgroup(defaultDatastore="z11"),
     "spec.allow.namespaces of Site a does not allow the vmgroup others here": vmgroup(name="others"),
     "spec.allow.namespaces of Site a does not allow the vmgroup older here": vmgroup(previousNames=["team-1", "older"]),
     "spec.allow.namespaces of Site a does not allow the vmgroup shared here": manifest(
@@ -329,6 +381,7 @@ NOT_ALLOWED = {
     "c.b.example is not an address that Site a allows (spec.allow.hosts)": manifest(
         Kind.HOST, {"address": "c.b.example"}
     ),
+    "aa is not an address that Site a allows (spec.allow.hosts)": manifest(Kind.HOST, {"address": "aa"}),
     "team is not an address that Site a allows (spec.allow.hosts)": manifest(Kind.HOST, {}),
 }
 
@@ -345,6 +398,7 @@ def test_what_a_site_does_not_allow_is_refused_in_words(api: Cluster, team: str,
 ALLOWED = (
     vmgroup(access=[{"datastore": "a-1"}, {"datastore": "x.y"}], defaultDatastore="a-1"),
     vmgroup(site="a"),
+    vmgroup(defaultDatastore="(z)[1]+^"),
     vmgroup(configDB="db-1"),
     manifest(Kind.CONFIG_DB, {"datastore": "a-1"}, "db-2"),
     vmgroup(name="team-2", previousNames=["team-1"]),

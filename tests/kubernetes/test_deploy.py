@@ -72,11 +72,11 @@ def test_the_operator_may_do_what_it_has_to(deployed: Cluster) -> None:
     for plural in [spec.plural for spec in KINDS.values()]:
         for verb, resource in (("list", plural), ("watch", plural), ("patch", plural), ("patch", f"{plural}/status")):
             assert may(deployed, OPERATOR, verb, resource), (verb, resource)
-    for verb in ("get", "list", "watch"):
+    for verb in ("list", "watch"):
         assert may(deployed, OPERATOR, verb, "namespaces", group="")
     for verb in ("create", "patch"):
         assert may(deployed, OPERATOR, verb, "events", "default", group="events.k8s.io")
-    for verb in ("get", "list", "create", "update", "patch", "delete"):
+    for verb in ("list", "create", "update", "delete"):
         assert may(deployed, OPERATOR, verb, "leases", OURS, group="coordination.k8s.io")
     assert may(deployed, OPERATOR, "get", "secrets", OURS, group="")
     assert may(deployed, OPERATOR, "get", "configmaps", OURS, group="")
@@ -84,14 +84,18 @@ def test_the_operator_may_do_what_it_has_to(deployed: Cluster) -> None:
 
 def test_the_operator_may_do_nothing_else(deployed: Cluster) -> None:
     for plural in [spec.plural for spec in KINDS.values()]:
-        for verb in ("create", "update", "delete", "deletecollection"):
+        for verb in ("get", "create", "update", "delete", "deletecollection"):
             assert not may(deployed, OPERATOR, verb, plural, "default"), (verb, plural)
+        assert not may(deployed, OPERATOR, "update", f"{plural}/status", "default"), plural
     for resource in ("secrets", "configmaps"):
         for verb in ("list", "watch", "create", "update", "patch", "delete"):
             assert not may(deployed, OPERATOR, verb, resource, OURS, group=""), (verb, resource)
         assert not may(deployed, OPERATOR, "get", resource, "default", group="")
     assert not may(deployed, OPERATOR, "update", "leases", "default", group="coordination.k8s.io")
+    for verb in ("get", "watch", "patch", "deletecollection"):
+        assert not may(deployed, OPERATOR, verb, "leases", OURS, group="coordination.k8s.io"), verb
     for verb, resource, group in (
+        ("get", "namespaces", ""),
         ("patch", "namespaces", ""),
         ("create", "pods", ""),
         ("create", "serviceaccounts/token", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -95,6 +96,55 @@ def test_the_chart_with_other_values_is_taken(
     assert (container["args"][-1] == "team-a") == ("replicas=5" in values)
     assert named == [["vcenter", "ssh"] if "secrets" in values[0] else None]
     assert any(kind == "CustomResourceDefinition" for kind, _ in objects) == ("crds.install=false" not in values)
+
+
+_PEER = [{"ipBlock": {"cidr": "10.1.0.0/16"}}]
+EACH: dict[str, tuple[Any, str, str]] = {
+    # a value, what it is set to, the kind of what it changes, and what is there then
+    "image.repository": ("a.example/b", "Deployment", "a.example/b:"),
+    "image.tag": ("9.9.9", "Deployment", "vdvs:9.9.9"),
+    "image.digest": ("sha256:" + "a" * 64, "Deployment", "@sha256:" + "a" * 64),
+    "image.pullPolicy": ("Always", "Deployment", "imagePullPolicy: Always"),
+    "replicas": (7, "Deployment", "replicas: 7"),
+    "args": (["--at-once=9"], "Deployment", "- --at-once=9\n"),
+    "pod": ({"priorityClassName": "high"}, "Deployment", "      priorityClassName: high\n"),
+    "resources": ({"limits": {"memory": "9Gi"}}, "Deployment", "limits:\n            memory: 9Gi\n"),
+    "secrets": (["esxi"], "Role", "resourceNames:\n  - esxi\n"),
+    "configMaps": (["ca"], "Role", "resourceNames:\n  - ca\n"),
+    "crds.install": (False, "CustomResourceDefinition", ""),
+    "networkPolicy.enabled": (False, "NetworkPolicy", ""),
+    "networkPolicy.metricsFrom": (_PEER, "NetworkPolicy", "from:\n    - ipBlock:\n        cidr: 10.1.0.0/16\n"),
+    "networkPolicy.apiServer": (_PEER, "NetworkPolicy", "to:\n    - ipBlock:\n        cidr: 10.1.0.0/16\n"),
+    "networkPolicy.hosts": (_PEER, "NetworkPolicy", "to:\n    - ipBlock:\n        cidr: 10.1.0.0/16\n"),
+    "monitoring.serviceMonitor": (True, "ServiceMonitor", "kind: ServiceMonitor"),
+    "monitoring.rules": (True, "PrometheusRule", "kind: PrometheusRule"),
+}
+
+
+def test_each_value_of_the_chart_changes_what_it_is_about(template: Callable[..., Rendered]) -> None:
+    values = yaml.safe_load((DEPLOY / "chart" / "values.yaml").read_text())
+    named = {
+        f"{name}.{key}" if isinstance(value, dict) and name not in ("resources", "pod") else name
+        for name, value in values.items()
+        for key in (value if isinstance(value, dict) and value else [""])
+    }
+    assert named == set(EACH)
+
+    def rendered(*given: str) -> dict[str, str]:
+        code, objects, error = template(*given)
+        assert code == 0, error
+        texts: dict[str, str] = {}
+        for one in objects:
+            texts[one["kind"]] = texts.get(one["kind"], "") + yaml.safe_dump(one, sort_keys=False)
+        return texts
+
+    plain = rendered()
+    for name, (value, kind, text) in EACH.items():
+        changed = rendered(f"{name}={json.dumps(value)}")
+        assert text not in plain.get(kind, "") or not text, name
+        assert text in changed[kind] if text else kind not in changed, name
+        others = {one for one in plain.keys() | changed.keys() if plain.get(one) != changed.get(one)}
+        assert others == {kind}, name
 
 
 NONSENSE = {

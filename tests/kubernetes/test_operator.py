@@ -48,6 +48,7 @@ def lab(cluster: Cluster, operator: Operator, folder: Path, request: pytest.Fixt
     )
     made.apply()
     made.ready(operator)
+    made.took = time.monotonic() - made.began
     yield made
     made.end(operator)
 
@@ -87,6 +88,7 @@ def test_a_site_that_cannot_be_opened_says_so_and_keeps_no_other_from_its_work(
 @pytest.mark.parametrize("lab", [{"reconcile": ALL}], indirect=True)
 def test_the_life_of_a_vmgroup(lab: Lab, operator: Operator, folder: Path) -> None:
     assert lab.limit() == 200
+    assert lab.took < 10, "from `kubectl apply` until all is Ready, the approval included"
     access(lab, volumeMaxSize="400MB")
     lab.waits(*GROUP, "InSync", operator, "True")
     assert lab.limit() == 400

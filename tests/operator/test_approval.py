@@ -8,10 +8,20 @@ from typing import Any
 from msgspec.structs import replace
 
 from reconciler.model.diff import Op
-from reconciler.model.outcome import Assessment
+from reconciler.model.outcome import ActionResult, Assessment
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Reconcile, Treatment
-from reconciler.operator.approval import Approvals, Granted, Proposals, granted, planned, proposals
+from reconciler.operator.approval import (
+    Approval,
+    Approvals,
+    Granted,
+    Proposal,
+    Proposals,
+    done_with,
+    granted,
+    planned,
+    proposals,
+)
 from reconciler.planning.differ import diff, without_uuid
 from tests.operator.looks import GROUP, NOON, look, site_of
 
@@ -37,8 +47,9 @@ def of(wanted: Mapping[str, Any] = GROUPS, observed: Mapping[str, Any] = LIVE, s
 
 def decide(found: Proposals, site: str = "", namespaces: Mapping[ObjectRef, str] = {}, **ids: str) -> Granted:
     """What these approvals let through: of the Site, and of objects, by their names."""
-    given = {ObjectRef(Kind.VMGROUP, name): plan_id for name, plan_id in ids.items()}
     named = dict.fromkeys(found.by_object, "team-a") | dict(namespaces)
+    refs = {ObjectRef(Kind.VMGROUP, name): plan_id for name, plan_id in ids.items()}
+    given = {ref: frozenset({Approval(named.get(ref, ""), plan_id)}) for ref, plan_id in refs.items()}
     return granted(found, Approvals(site, given, named), SITE)
 
 
@@ -112,6 +123,14 @@ def test_a_plan_has_only_what_was_approved_and_all_of_it() -> None:
     refused = planned(absent, frozenset({NEW}), None)
     assert refused.empty
     assert "configdb/shared is not there" in refused.withheld[0].reason
+
+
+def test_a_plan_that_was_carried_out_is_done_with_though_another_one_failed() -> None:
+    one, two = (Proposal(name, "", frozenset({ref})) for name, ref in (("one", GROUP), ("two", OTHER)))
+    results = [ActionResult(GROUP, True), ActionResult(OTHER, False, "Locked", "another process writes")]
+    assert done_with([one, two], results) == ["one"]
+    both = Proposal("both", "", frozenset({GROUP, OTHER}))
+    assert done_with([both], results) == []
 
 
 def test_what_no_object_declares_is_never_part_of_a_plan() -> None:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
+from reconciler.model.events import Event, EventKind, ReportedEvent
+from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Desired
+from reconciler.operator.approval import Approvals, Proposal, Proposals, granted
+from reconciler.operator.keys import ObjectKey
+from reconciler.operator.operator import Operator, OperatorOptions
+from reconciler.operator.publish import Publisher, SitePublisher
+from reconciler.operator.site import SiteManifests
 from reconciler.operator.source import SiteObjects
+from reconciler.operator.status import Terms
+from reconciler.wiring.clock_and_chance import SystemClock
+from tests.operator.looks import NOON, REPORT
 from tests.operator.test_source import INFRA, TEAM, accepted, group, held, the_site, thing
 
 SHARING = {"names": ["team-b"], **TEAM, "kinds": ["Membership"], "folders": ["/DC0/vm/b"], "vmgroups": ["shared-*"]}
@@ -129,3 +140,86 @@ def test_what_a_vmgroup_may_adopt_is_bounded_as_its_name_and_its_vms_are() -> No
     assert may_be({**everywhere, "vmgroups": ["b-*"]}, {**everywhere, "vmgroups": ["c"]}) == ("u1", ("b-*", "c"))
     assert may_be({**everywhere, "vmgroups": ["b-*"]}, everywhere) == (None, ())
     assert may_be({**everywhere, "vmgroups": ["b-*"], "folders": ["/DC0/vm/b"]}) == ("u1", ())
+
+
+SHARED, OTHER, THE_SITE = (
+    ObjectRef(Kind.VMGROUP, "shared-batch"),
+    ObjectRef(Kind.VMGROUP, "theirs"),
+    ObjectRef(Kind.SITE, "lab"),
+)
+PLAN, OLD = "1" * 40, "0" * 40
+
+
+def approved(document: dict[str, Any], plan_id: str) -> dict[str, Any]:
+    return {**document, "metadata": {**document["metadata"], "annotations": {"vdvs.io/approve": plan_id}}}
+
+
+def approvals(*documents: dict[str, Any]) -> Approvals:
+    everywhere = {"names": ["team-b"], **TEAM, "kinds": ["*"], "folders": ["*"], "vmgroups": ["*"]}
+    objects = the_site(*documents, admitted=(INFRA, TEAM_A, everywhere))
+    assert held(objects) == {}
+    return SiteManifests(objects).approvals({})
+
+
+def test_the_namespace_of_a_vmgroup_approves_its_plan_whoever_has_joined_it() -> None:
+    """A VM moves from a vmgroup of team-a, which a Membership of team-b joins, to one of team-b."""
+    plan = Proposal(PLAN, "moves a VM", frozenset({SHARED, OTHER}))
+    waiting = Proposals(dict.fromkeys(plan.objects, plan))
+    joined, theirs = membership("one", "shared-batch", "b-1"), group("team-b/theirs", vms=[])
+    alone = granted(waiting, approvals(GROUP, approved(joined, PLAN), approved(theirs, PLAN)), THE_SITE)
+    assert alone.plans == ()
+    assert "waits for one of an object in namespace team-a" in alone.refused[SHARED]
+    both = approvals(approved(GROUP, PLAN), joined, approved(theirs, PLAN))
+    assert granted(waiting, both, THE_SITE).plans == (plan,)
+
+
+def test_an_old_approval_of_a_membership_is_not_in_the_way_of_a_new_one_of_its_vmgroup() -> None:
+    waiting = Proposals({SHARED: Proposal(PLAN, "1 to update", frozenset({SHARED}))})
+    given = approvals(approved(GROUP, PLAN), approved(membership("one", "shared-batch", "b-1"), OLD))
+    assert [each.id for each in granted(waiting, given, THE_SITE).plans] == [PLAN]
+
+
+def test_a_vmgroup_that_is_deleted_with_its_memberships_is_removed_as_it_says() -> None:
+    def going(document: dict[str, Any], **annotations: str) -> dict[str, Any]:
+        metadata: dict[str, Any] = {"deletionTimestamp": "2026-11-29T22:00:00Z", "finalizers": ["vdvs.io/config-db"]}
+        metadata["annotations"] = {f"vdvs.io/{name.replace('_', '-')}": text for name, text in annotations.items()}
+        return {**document, "metadata": {**document["metadata"], **metadata}}
+
+    removed = going(
+        accepted(GROUP, name="shared-batch", uuid="u1"), deletion_policy="Delete", confirm_delete="shared-batch"
+    )
+    objects = found(removed, going(membership("one", "shared-batch", "b-1"), confirm_delete="one"))
+    assert SiteManifests(objects).to_remove() == {SHARED: ObjectKey(Kind.VMGROUP, "team-a", "shared-batch")}
+
+
+def test_what_happens_to_a_vmgroup_is_told_of_it_and_of_no_membership() -> None:
+    objects = found(GROUP, membership("one", "shared-batch", "b-1"))
+    told: list[ObjectKey] = []
+
+    class Telling:
+        def tell(self, key: ObjectKey, *_: object) -> None:
+            told.append(key)
+
+    published = SitePublisher(cast(Publisher, Telling()), lambda: objects, lambda: Terms(REPORT), SystemClock())
+    published.on_event(ReportedEvent(NOON, Event(EventKind.BLOCKED, SHARED, "why")))
+    assert told == [ObjectKey(Kind.VMGROUP, "team-a", "shared-batch")]
+
+
+def test_an_operator_of_some_namespaces_looks_at_their_memberships_only() -> None:
+    class Listing:
+        def __init__(self) -> None:
+            self.asked: list[str] = []
+
+        def pages(self, path: str) -> Any:
+            self.asked.append(path)
+            raise RuntimeError("no more is asked for")
+
+    async def paths() -> list[str]:
+        api = cast(Any, Listing())
+        options = OperatorOptions(("team-a", "team-b"), None, None, None, "one", 1)
+        operator = Operator(options, api, api, "vdvs", lambda _: cast(Any, None), print)
+        for mirror in operator._mirrors[Kind.MEMBERSHIP]:
+            await asyncio.gather(mirror.run(), return_exceptions=True)
+        return cast("list[str]", api.asked)
+
+    assert asyncio.run(paths()) == [f"/apis/vdvs.io/v1/namespaces/{name}/memberships" for name in ("team-a", "team-b")]

@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
+import pytest
 from msgspec.structs import replace
 
 from reconciler.controller.mode import Limit, Mode
 from reconciler.model.base import Risk
-from reconciler.model.errors import Refusal
+from reconciler.model.errors import InventoryError, Refusal
+from reconciler.model.plan import REPORT_ONLY
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.operator import site as site_module
 from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.connection.objects import KubeObject, Metadata
+from reconciler.operator.deletion import Obstacle
 from reconciler.operator.finalizers import Releases
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.site import Services, SiteManifests, SiteWatch, mode_of
@@ -53,6 +57,26 @@ def test_only_what_was_seen_to_be_deleted_and_is_confirmed_is_removed() -> None:
     for missing in GOING:
         rest = {name: value for name, value in GOING.items() if name != missing}
         assert SiteManifests(objects(**rest)).to_remove() == {}, missing
+
+
+def test_while_a_site_cannot_be_looked_at_a_deletion_says_how_to_let_the_object_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise InventoryError("vCenter does not answer")
+
+    async def run() -> Mapping[ObjectKey, Obstacle]:
+        services = Services(cast("API", None), cast("Any", None), lambda _: bool, asyncio.Semaphore(1), print, None)
+        watch = SiteWatch(SiteManifests(objects(**GOING)), services, ())
+        loaded = watch._load()
+        with pytest.raises(InventoryError):
+            await watch._pass(loaded.desired, cast("Any", None), REPORT_ONLY, loaded.applying)
+        return watch.terms.obstacles
+
+    monkeypatch.setattr(site_module, "reconcile", away)
+    obstacles = asyncio.run(run())
+    assert {key: each.reason for key, each in obstacles.items()} == {BLUE: "NotObserved"}
+    assert "vdvs.io/deletion-policy: Retain lets it go" in obstacles[BLUE].message
 
 
 def test_an_object_that_is_held_removes_nothing_as_it_may_claim_what_is_another_s() -> None:

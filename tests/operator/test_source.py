@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from reconciler.controller.narrowing import narrowed
 from reconciler.controller.watch import NOTHING
 from reconciler.loader import load
-from reconciler.model.refs import Kind
+from reconciler.model.kinds.site import Lab, Site
+from reconciler.model.refs import Kind, Source
 from reconciler.model.state import Desired
 from reconciler.operator.admission import NotHereError
 from reconciler.operator.connection.objects import KubeObject
@@ -282,6 +283,17 @@ def test_a_namespace_names_only_what_its_site_allows() -> None:
         ),
     }
     assert [each.folders for each in found.loaded.desired.vmgroups] == [("/DC0/vm/a",)]
+
+
+def test_a_pattern_has_stars_and_question_marks_and_nothing_else_that_stands_for_others() -> None:
+    rule = {"names": ["team-a"], **TEAM, "datastores": ["d[1]-?", "e*"]}
+    refused = {}
+    for name in ("d[1]-a", "d1-a", "e", "e[", "d[1]-"):
+        found = the_site(group("team-a/db", access=[{"datastore": name}]), admitted=(INFRA, rule))
+        refused[name] = bool(held(found))
+    assert refused == {"d[1]-a": False, "d1-a": True, "e": False, "e[": False, "d[1]-": True}
+    reached = Site("lab", Source("", 0, 0), Lab("/lab"), (), None, allowed_hosts=("[ab].Example",))
+    assert (reached.allows("a.example"), reached.allows("[AB].example")) == (False, True)
 
 
 def test_a_namespace_is_in_the_config_dbs_that_its_site_allows() -> None:

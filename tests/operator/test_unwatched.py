@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 from typing import cast
 
 import pytest
@@ -11,10 +12,16 @@ from msgspec.structs import replace
 
 from reconciler.controller.watch import NOTHING
 from reconciler.operator.connection.api import API
+from reconciler.operator.keys import ObjectKey
 from reconciler.operator.operator import Operator, OperatorOptions
 from reconciler.operator.replicas.leases import Leases
 from reconciler.operator.site import SiteManifests
-from reconciler.operator.source import SiteObjects
+from reconciler.operator.source import SiteObjects, source
+from reconciler.operator.status import StatusData
+from tests.operator.kstatus import computed
+from tests.operator.looks import kube_object
+from tests.operator.looks import site as site_key
+from tests.operator.test_source import INFRA, NAMESPACES, SHARED, accepted, as_objects, group, site
 
 
 def kept() -> int:
@@ -33,8 +40,84 @@ def test_those_that_are_deleted_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
             name = f"gone-{number}"
             with monkeypatch.context() as now:
                 now.setattr(Leases, "assigned", frozenset({name}))
-                now.setattr(operator, "_sites", {name: SiteManifests(replace(unusable, site=name))})
+                there = replace(unusable, site=name, seen={site_key(name): kube_object(site_key(name))})
+                now.setattr(operator, "_sites", {name: SiteManifests(there)})
                 await operator._step()
         return kept()
 
     assert asyncio.run(run()) <= 2
+
+
+def told(objects: SiteObjects, monkeypatch: pytest.MonkeyPatch, failure: str = "") -> dict[str, StatusData]:
+    """What an operator says of the objects of a site that no watch looks at, by their names."""
+    said: dict[str, StatusData] = {}
+
+    async def run() -> None:
+        api = cast(API, object())
+        options = OperatorOptions((), None, None, None, "one", 1)
+        operator = Operator(options, api, api, "vdvs", lambda _: pytest.fail("none is watched"), print)
+        monkeypatch.setattr(Leases, "assigned", frozenset({"lab"}))
+        monkeypatch.setattr(operator, "_sites", {"lab": SiteManifests(objects)})
+        monkeypatch.setattr(operator, "_failures", {"lab": failure} if failure else {})
+        monkeypatch.setattr(operator, "_not_before", {"lab": math.inf})
+        monkeypatch.setattr(operator._publisher, "known", lambda key: objects.seen[key].status)
+
+        def publish(_: SiteObjects, made: dict[ObjectKey, StatusData]) -> None:
+            said.update({key.name: each for key, each in made.items()})
+
+        monkeypatch.setattr(operator._publisher, "publish", publish)
+        await operator._step()
+
+    asyncio.run(run())
+    return said
+
+
+def test_objects_of_a_site_that_cannot_be_used_are_not_ready_from_an_old_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = site(INFRA)
+    broken["spec"]["ssh"] = {"port": 0}
+    ready = accepted(group("infra/g1", site="lab"), name="g1")
+    ready["status"]["conditions"][0]["lastTransitionTime"] = "2026-11-29T10:00:00Z"
+    shared = {**SHARED, "spec": {**SHARED["spec"], "site": "lab"}}
+    objects = source(as_objects([broken, shared, ready]), NAMESPACES, "cluster")["lab"]
+    assert objects.loaded is NOTHING
+    made = told(objects, monkeypatch)
+    found = {name: computed({"metadata": {"generation": 1}, "status": each}) for name, each in made.items()}
+    assert found == {"lab": "Failed", "g1": "InProgress", "shared": "InProgress"}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "reason"), [({}, "NotObserved"), ({"vdvs.io/reconcile": "disabled"}, "Paused")]
+)
+def test_what_is_deleted_there_says_how_to_let_it_go(
+    annotations: dict[str, str], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    the_site = site(INFRA)
+    the_site["metadata"]["annotations"] = annotations
+    going = group("infra/g1")
+    going["metadata"] |= {
+        "deletionTimestamp": "2026-11-29T22:00:00Z",
+        "finalizers": ["vdvs.io/config-db"],
+        "annotations": {"vdvs.io/deletion-policy": "Delete", "vdvs.io/confirm-delete": "g1"},
+    }
+    objects = source(as_objects([the_site, SHARED, going]), NAMESPACES, "cluster")["lab"]
+    found = {each["type"]: each for each in told(objects, monkeypatch, "no key")["g1"]["conditions"]}
+    assert (found["Stalled"]["status"], found["Stalled"]["reason"]) == ("True", reason)
+    assert "vdvs.io/deletion-policy: Retain lets it go" in found["Stalled"]["message"]
+
+
+def test_sites_that_cannot_be_watched_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have no series of their own that an alert could be about."""
+    off = site(INFRA, name="off")
+    off["metadata"]["annotations"] = {"vdvs.io/reconcile": "disabled"}
+    found = source(as_objects([site(INFRA), site(INFRA, name="other"), site(INFRA, name="theirs"), off]), {}, "cluster")
+
+    async def run() -> float:
+        api = cast(API, object())
+        options = OperatorOptions((), None, None, None, "one", 1)
+        operator = Operator(options, api, api, "vdvs", lambda _: pytest.fail("none is watched"), print)
+        monkeypatch.setattr(Leases, "assigned", frozenset({"lab", "off", "other", "-unassigned"}))
+        monkeypatch.setattr(operator, "_sites", {name: SiteManifests(each) for name, each in found.items()})
+        monkeypatch.setattr(operator, "_watches", {"lab": object()})
+        return operator._gauges()["vdvs_operator_sites_unwatched"][1]()
+
+    assert asyncio.run(run()) == 1

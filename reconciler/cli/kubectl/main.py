@@ -86,7 +86,7 @@ def _output(*formats: str) -> Callable[[Command], Command]:
 
 
 def _asked(what: tuple[str, ...]) -> tuple[Object, ...]:
-    """Return the objects that the command line names; none named: all."""
+    """Return the objects that the command line names; none named: all that are in a namespace."""
     from reconciler.model.refs import KINDS
 
     wanted, names = kinds.parse(what or (kinds.ALL,), list(KINDS.values()))
@@ -108,10 +108,12 @@ def _print(objects: tuple[Object, ...], output: str | None, text: Callable[[tupl
 @_output("text", "wide", "json", "yaml")
 @_cluster
 def get(what: tuple[str, ...], output: str | None) -> int:
-    """List objects, whether they are ready and why not, how many fields are pending, and the plan that waits.
+    """List objects, whether they are ready and why not, how many fields are pending, and the plan that waits. Sites,
+    which are in no namespace, are asked for by their kind.
 
     \b
     Examples:
+      kubectl vdvs get sites
       kubectl vdvs get vmgroups -A
       kubectl vdvs get vmgroup/blue -o wide
     """

@@ -13,11 +13,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import DecodeError, Raw, Struct, ValidationError, json
 
-from reconciler.loader.objects import DELIVERED
+from reconciler.loader.objects import declared_metadata
 from reconciler.loader.wording import escape
 from reconciler.model.errors import UsageError, VdvsError
 from reconciler.model.refs import KINDS, Kind, ObjectRef
-from reconciler.model.state import RECONCILE
 
 GROUP: Final = "vdvs.io"
 _LARGEST: Final = 256 * 2**20  # bytes that kubectl prints
@@ -113,12 +112,8 @@ class Object(Struct, frozen=True, rename="camel"):
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest of which it was made, as far as that is for a comparison."""
-        kept = {name: text for name, text in self.metadata.annotations.items() if name == RECONCILE}
-        metadata: dict[str, Any] = {"name": self.metadata.name}
-        labels = {name: text for name, text in self.metadata.labels.items() if not DELIVERED.match(name)}
-        metadata |= {"labels": labels} if labels else {}
-        metadata |= {"annotations": kept} if kept else {}
+        """The manifest of which it was made, but for its namespace."""
+        metadata = declared_metadata(self.metadata.name, self.metadata.labels, self.metadata.annotations)
         return {"apiVersion": self.api_version, "kind": self.kind.value, "metadata": metadata, "spec": self.spec}
 
 

@@ -16,19 +16,19 @@ _RISKS: Final = {risk.value: words for risk, words in RISKS.items()}
 
 
 def table(objects: Sequence[Object], *, wide: bool, namespaces: bool, paint: Paint = plain) -> str:
-    """One table a kind."""
-    parts = []
-    for kind in dict.fromkeys(one.kind for one in objects):
-        rows = [_cells(one, wide, namespaces) for one in objects if one.kind is kind]
+    """One table a kind; of several, names are told with their kind."""
+    parts, kinds = [], dict.fromkeys(one.kind for one in objects)
+    for kind in kinds:
+        rows = [_cells(one, wide, namespaces, several=len(kinds) > 1) for one in objects if one.kind is kind]
         parts.append(lines(columns([list(rows[0]), *(list(row.values()) for row in rows)], paint=paint)))
     return "\n".join(parts)
 
 
-def _cells(one: Object, wide: bool, namespaces: bool) -> dict[str, str]:
+def _cells(one: Object, wide: bool, namespaces: bool, several: bool) -> dict[str, str]:
     ready, status = one.condition("Ready"), one.status
     cells = {"NAMESPACE": one.metadata.namespace} if namespaces else {}
     cells |= {
-        "NAME": one.metadata.name,
+        "NAME": str(one.ref) if several else one.metadata.name,
         "SITE": status.site or NONE,
         "READY": ready.status,
         "REASON": ready.reason or NONE,

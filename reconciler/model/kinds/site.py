@@ -12,6 +12,12 @@ from reconciler.model.refs import Source
 ALL: Final = "*"
 
 
+def matches(name: str, pattern: str) -> bool:
+    """Return whether a name is one of a pattern, in which `*` stands for any text and `?` for one character: the
+    admission policy says the same."""
+    return fnmatchcase(name, pattern.replace("[", "[[]"))
+
+
 class Secret:
     """Text that prints as `***`, equals only itself, and can be neither pickled nor encoded as JSON."""
 
@@ -198,4 +204,4 @@ class Site(Strict, frozen=True):
     def allows(self, address: str) -> bool:
         """Return whether a host at this address may be reached."""
         patterns = self.allowed_hosts
-        return patterns is None or any(fnmatchcase(address.lower(), pattern.lower()) for pattern in patterns)
+        return patterns is None or any(matches(address.lower(), pattern.lower()) for pattern in patterns)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from msgspec import Struct
 
+from reconciler.model.kinds.site import matches
 from reconciler.model.kinds.vmgroup import ResolvedVMGroup, Unclear
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, SPECIAL_DATASTORES, ObjectRef
 from reconciler.planning.vmgroup.state import VMGroupState, normalised
@@ -146,7 +146,7 @@ def _not_its_own(group: ResolvedVMGroup, before: VMGroupState | None, fresh: str
     its UUID if it was made in this pass."""
     if before is None or group.was is None or before.uuid in (group.was, fresh):
         return None
-    if any(fnmatchcase(before.name, pattern) for pattern in group.adopts):
+    if any(matches(before.name, pattern) for pattern in group.adopts):
         return None
     return (
         f"the vmgroup {before.name} is in vDVS already, and was not made by this object; to hand it over, whoever runs "
