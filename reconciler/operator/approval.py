@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from reconciler import saved
 from reconciler.model.base import worst
-from reconciler.model.diff import Change, Op
+from reconciler.model.diff import Change, Diff, Op
 from reconciler.model.kinds.vmgroup import CreateVMGroup
 from reconciler.model.outcome import ActionResult, Assessment
 from reconciler.model.ownership import ForgetObject, RecordObject, Stamp
@@ -138,6 +138,15 @@ def done_with(plans: Iterable[Proposal], results: Iterable[ActionResult]) -> lis
     """Return the ids of the plans of which nothing failed: an approval counts once, whatever became of others."""
     failed = {result.ref for result in results if not result.ok}
     return [each.id for each in plans if failed.isdisjoint(each.objects)]
+
+
+def obsolete(approvals: Approvals, proposed: Proposals, found: Diff) -> frozenset[str]:
+    """Return the ids of approvals of what is as declared by now: the same plan, weeks later, needs another one."""
+    settled = {change.ref for change in found.changes if change.op is Op.KEEP}
+    ids = {each.plan_id for ref, given in approvals.objects.items() if ref in settled for each in given}
+    if approvals.site and len(settled) == len(found.changes):
+        ids.add(approvals.site)
+    return frozenset(ids - proposed.ids)
 
 
 def _policy(found: Assessment, objects: frozenset[ObjectRef]) -> Policy:

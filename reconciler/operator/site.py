@@ -36,6 +36,7 @@ from reconciler.operator.approval import (
     Proposals,
     done_with,
     granted,
+    obsolete,
     planned,
     proposals,
 )
@@ -301,6 +302,8 @@ class SiteWatch:
         if behalf is not None:
             await self._finalize(outcome, behalf)
             self._spend_again()
+            if asked_for and (spent := obsolete(approvals, proposed, (outcome.after or outcome.before).diff)):
+                self._later(self._spend(spent))
         return outcome
 
     async def _approved(

@@ -157,6 +157,13 @@ def test_a_change_beyond_the_mode_waits_and_is_carried_out_exactly_or_not_at_all
     spent = lambda: "vdvs.io/approve" not in lab.get(*GROUP)["metadata"]["annotations"]  # noqa: E731
     eventually(spent, "an approval that was carried out counts again", operator.said)
 
+    access(lab, volumeMaxSize="900MB")
+    third = lab.plan(*GROUP, operator)
+    access(lab, volumeMaxSize="800MB")
+    lab.waits(*GROUP, "InSync", operator, "True")
+    lab.annotate(*GROUP, approve=third)  # of a plan that does not wait any more
+    eventually(spent, "an approval of what is in sync is kept for later", operator.said)
+
     lab.patch("sites", lab.name, {"spec": {"reconcile": ALL}})  # the Site is another one: its watch begins anew
     access(lab, volumeMaxSize="300MB")
     eventually(lambda: lab.limit() == 300, "not applied by the new mode", operator.said)

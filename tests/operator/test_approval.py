@@ -19,6 +19,7 @@ from reconciler.operator.approval import (
     Proposals,
     done_with,
     granted,
+    obsolete,
     planned,
     proposals,
 )
@@ -131,6 +132,21 @@ def test_a_plan_that_was_carried_out_is_done_with_though_another_one_failed() ->
     assert done_with([one, two], results) == ["one"]
     both = Proposal("both", "", frozenset({GROUP, OTHER}))
     assert done_with([both], results) == []
+
+
+def test_an_approval_of_what_is_as_declared_by_now_counts_no_longer() -> None:
+    """Else the same drift, weeks later, would be carried out at once."""
+    stale = frozenset({Approval("team-a", "1")})
+    settled, waits = look(*site_of()), look(*site_of(GROUPS, LIVE))
+    assert obsolete(Approvals(objects={GROUP: stale}), Proposals(), settled.diff) == {"1"}
+    assert obsolete(Approvals(objects={GROUP: stale}), waiting(waits), waits.diff) == frozenset()
+    assert obsolete(Approvals("1"), Proposals(), settled.diff) == {"1"}
+    assert obsolete(Approvals("1"), Proposals(), waits.diff) == frozenset()
+    other = next(iter(waiting(waits).ids))
+    assert (
+        obsolete(Approvals(objects={OTHER: frozenset({Approval("team-a", other)})}), waiting(waits), waits.diff)
+        == set()
+    )
 
 
 def test_what_no_object_declares_is_never_part_of_a_plan() -> None:
