@@ -55,7 +55,7 @@ class Rule(Struct, frozen=True):
 
 
 class Resource(Struct, frozen=True):
-    """The part of a definition that the schema of the manifests does not give; a kind may have none.
+    """The part of a definition that the schema of the manifests does not give.
 
     `selectable`: fields below `spec` for `kubectl get --field-selector`; `one_of`: alternatives of `spec`, where rules
     cannot see a union.
@@ -360,7 +360,9 @@ _STATUS: Final[Schema] = {
 
 
 def files() -> dict[Path, str]:
-    """Return the content of every file by its path."""
+    """Return the content of every file by its path. Raises ValueError if a kind has no row in `RESOURCES`."""
+    if missing := [kind for kind in KINDS if kind not in RESOURCES]:
+        raise ValueError(f"RESOURCES has no row for {', '.join(missing)}; add its scope, short name and rules")
     return {
         **{FOLDER / f"{spec.plural}.yaml": _text_of(spec) for spec in KINDS.values()},
         ARGOCD / "argocd-cm.yaml": _health_checks(),
@@ -369,7 +371,7 @@ def files() -> dict[Path, str]:
 
 def definition(spec: KindSpec) -> Schema:
     """Return the custom resource definition of a kind."""
-    resource, source = RESOURCES.get(spec.kind, Resource()), schema(spec.singular)
+    resource, source = RESOURCES[spec.kind], schema(spec.singular)
     root = structural(source)
     root["properties"]["metadata"] = _metadata(source["properties"]["metadata"])
     root["properties"]["status"] = _STATUS

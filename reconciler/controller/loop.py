@@ -184,11 +184,12 @@ class Loop:
 
     def _forgive(self, silent: Mapping[str, str]) -> None:
         """Forget the failures of hosts that have been fine for long: one that answers and then fails again does not
-        begin anew each time."""
+        begin anew each time. Forget the changes of hosts that are gone, too."""
         for name, at in tuple(self._failed_at.items()):
             if name not in silent and name not in self._parked and self._now() - at > _STEADY:
                 del self._failed_at[name]
                 self._backoff.worked(name)
+        self._quick = {name: quick for name, quick in self._quick.items() if name in self._addresses}
 
     async def _start_watching(self, watches: Mapping[str, WatchRequest]) -> bool:
         """Start change watches on hosts; return whether any of them is new."""
@@ -204,6 +205,8 @@ class Loop:
         return any(await asyncio.gather(*(start(*one) for one in watches.items())))
 
     def _change_noticed(self, name: str) -> None:
+        if name not in self._addresses:  # gone, though its connection lasts as long as the watch
+            return
         quick = self._quick.setdefault(name, Bucket(_QUICK_PASSES_A_SECOND, _QUICK_PASSES)).take(self._now())
         self._request_pass(Trigger.HOST, _MOMENT if quick else _DAMPED)
 

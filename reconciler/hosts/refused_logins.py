@@ -41,15 +41,16 @@ class RefusedLogins:
         return f"{reason}; not tried again with the same login{way_out}"
 
     def remember(self, where: str, login: Login, ssh: SSH, reason: str) -> None:
-        """Keep that this login was refused: in memory, if the file cannot be written."""
-        self._known[where] = _proof(login, ssh, ""), reason
+        """Keep that this login was refused: in memory only if the file, which can be removed, cannot be written."""
         kept = self._file(where)
-        if kept is None:
-            return
-        salt = os.urandom(16).hex()
-        content = json.dumps({"where": where, "salt": salt, "proof": _proof(login, ssh, salt), "said": reason})
-        with contextlib.suppress(OSError, UsageError):
-            private.write(kept, (content + "\n").encode())
+        if kept is not None:
+            salt = os.urandom(16).hex()
+            content = json.dumps({"where": where, "salt": salt, "proof": _proof(login, ssh, salt), "said": reason})
+            with contextlib.suppress(OSError, UsageError):
+                private.write(kept, (content + "\n").encode())
+                self._known.pop(where, None)
+                return
+        self._known[where] = _proof(login, ssh, ""), reason
 
     def forget(self, where: str) -> None:
         """Forget refused logins, as one was accepted there."""

@@ -13,11 +13,12 @@ import pytest
 import yaml
 
 from reconciler.loader.schemas import schema
-from reconciler.model.refs import KINDS
+from reconciler.model.refs import KINDS, Kind
 from reconciler.operator.replicas.leases import SITE as LEASE
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
+POLICIES = KUBERNETES / "policies.yaml"
 
 
 @pytest.mark.parametrize("generator", ["generate.py", "chart.py"])
@@ -62,6 +63,24 @@ def test_a_rule_for_a_field_that_is_not_there_is_an_error() -> None:
     made = runpy.run_path(str(KUBERNETES / "generate.py"))
     with pytest.raises(KeyError):
         made["_add"](made["structural"](schema("vmgroup")), made["Rule"]("spec.nosuch", "true", "no"))
+
+
+def test_a_kind_without_a_row_is_an_error() -> None:
+    """Its definition would silently be namespaced, and refuse nothing that the loader refuses."""
+    made = runpy.run_path(str(KUBERNETES / "generate.py"))
+    del made["RESOURCES"][Kind.VOLUME]
+    with pytest.raises(ValueError, match=r"RESOURCES .* no row for Volume"):
+        made["files"]()
+
+
+def test_the_policy_asks_for_the_config_db_of_every_kind_that_names_one() -> None:
+    (listed,) = re.findall(r"object\.kind in \[(.*)\] && has\(variables\.spec\.configDB\)", POLICIES.read_text())
+    naming = [kind for kind, spec in KINDS.items() if "configDB" in spec_of(spec.singular)]
+    assert re.findall(r"'(\w+)'", listed) == naming
+
+
+def spec_of(kind: str) -> dict[str, Any]:
+    return schema(kind)["properties"]["spec"]["properties"]  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("listed", ["", "- crds/hosts.yaml\n# more of them\n- crds/sites.yaml\n"])

@@ -65,6 +65,22 @@ def test_what_fails_again_and_again_is_tried_less_and_less_often() -> None:
     assert looping([KeyError("x")] * 6, waits) > looping([KeyError("x")], waits)
 
 
+def test_a_host_that_is_gone_asks_for_no_pass_and_is_forgotten() -> None:
+    """Its connection is open until the watch ends, so it may report changes as often as it likes."""
+
+    def noticed(loop: Loop, _: list[str]) -> tuple[list[bool], set[str]]:
+        asked = []
+        for addresses in ({"esx1": "esx1"}, {}):
+            loop._addresses = addresses
+            loop._forgive({})
+            loop._triggers.something.clear()
+            loop._change_noticed("esx1")
+            asked.append(loop._triggers.something.is_set())
+        return asked, set(loop._quick)
+
+    assert looping([], noticed) == ([True, False], set())
+
+
 class Late:
     """An agent that answers when it is let."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +18,7 @@ from reconciler.operator.connection.secrets import ClusterSecrets
 from tests.kubernetes.cluster import Cluster
 
 PASSWORD = KeyRef("Secret", "esxi", "password")
+OTHER = KeyRef("Secret", "esx2", "password")
 
 
 def secret(value: bytes) -> dict[str, Any]:
@@ -60,3 +62,23 @@ def test_keys_are_read_anew_and_what_is_not_there_is_said(cluster: Cluster, monk
             await api.close()
 
     asyncio.run(run())
+
+
+def test_what_logins_do_not_share_any_more_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    now = [0.0]
+    monkeypatch.setattr(secrets, "monotonic", lambda: now[0])
+
+    async def get(url: str) -> dict[str, Any]:
+        asked.append(url.rpartition("/")[2])
+        return secret(b"first")
+
+    async def run() -> None:
+        reader = ClusterSecrets(cast(API, SimpleNamespace(get=get)), "operator-secrets")
+        for at, ref in ((0.0, PASSWORD), (0.5, PASSWORD), (0.6, OTHER), (1.5, OTHER)):
+            now[0] = at
+            assert (await asyncio.to_thread(reader.read, ref)).reveal() == "first"
+        assert list(reader._asked) == [OTHER]
+
+    asyncio.run(run())
+    assert asked == ["esxi", "esx2"]

@@ -142,11 +142,8 @@ def test_an_approval_of_what_is_as_declared_by_now_counts_no_longer() -> None:
     assert obsolete(Approvals(objects={GROUP: stale}), waiting(waits), waits.diff) == frozenset()
     assert obsolete(Approvals("1"), Proposals(), settled.diff) == {"1"}
     assert obsolete(Approvals("1"), Proposals(), waits.diff) == frozenset()
-    other = next(iter(waiting(waits).ids))
-    assert (
-        obsolete(Approvals(objects={OTHER: frozenset({Approval("team-a", other)})}), waiting(waits), waits.diff)
-        == set()
-    )
+    of_another = frozenset({Approval("team-a", next(iter(waiting(waits).ids)))})
+    assert obsolete(Approvals(objects={OTHER: of_another}), waiting(waits), waits.diff) == frozenset()
 
 
 def test_what_no_object_declares_is_never_part_of_a_plan() -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from reconciler.model import plan as plans
 from reconciler.model.diff import Change, Diff, Op
-from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB, Schema, Unmanaged
+from reconciler.model.kinds.configdb import DBState, ResolvedConfigDB, Schema, Unmanaged
 from reconciler.model.kinds.host import HostSpec, LeaveOwnDB, ObservedHost, Presence, ReplaceDriver, ResolvedHost
 from reconciler.model.kinds.vmgroup import (
     Access,
@@ -312,7 +312,6 @@ def test_healing_leaves_nothing_that_was_added(world: World) -> None:
 def test_what_is_pushed_neither_grants_anything_nor_keeps_what_was_added(world: World, pushed: Desired) -> None:
     """Manifests were applied, others are there now, and whoever heals takes back what exceeds those that were."""
     assume(not any(is_old(db) for db in world.observed.config_dbs.values()))  # nothing is written there
-    assume(not any(lists_vms_in_default(db) for db in world.observed.config_dbs.values()))  # docs/known-gaps.md
     world = replace(world, policy=plans.HEAL, applying=None, observed=replace(world.observed, kept=kept(world)))
     resolved = resolve(pushed, world.inventory)
     fresh = {ref: f"fresh-{ref.name}" for ref in without_uuid(resolved, world.observed)}
@@ -344,11 +343,6 @@ def test_what_is_pushed_neither_grants_anything_nor_keeps_what_was_added(world: 
             for lookup in Lookup if pending and uuid in then else ():  # what is held may exceed both, as it did before
                 gained = allowed(state, lookup) - allowed(then[uuid], lookup)
                 assert not gained or gained <= allowed(declared(world, path, state), lookup)
-
-
-def lists_vms_in_default(db: ObservedConfigDB) -> bool:
-    defaults = {row.id for row in db.tenants if row.name == DEFAULT_VMGROUP}
-    return any(vm.tenant_id in defaults for vm in db.vms)
 
 
 def kept(world: World) -> dict[str, Kept]:

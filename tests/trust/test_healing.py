@@ -17,6 +17,7 @@ from reconciler.model.diff import Op
 from reconciler.model.events import EventKind
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import HEAL
+from reconciler.model.refs import DEFAULT_VMGROUP_UUID
 from reconciler.planning.conditions import conditions
 from tests.controller.daemon import Daemon, execute
 from tests.e2e.site import SEED, SERVICE, VIB, LabSite
@@ -138,6 +139,21 @@ class TestRightsThatNobodyGave:
         site.reconcile(HEAL)
         assert site.sql("SELECT name FROM tenants") == [("MYVMGROUP",)]
         assert site.sql("SELECT count(*) FROM privileges") == [(1,)]
+
+    @pytest.mark.parametrize("pushed", [None, "of the config DB only", "a config DB with a _DEFAULT"])
+    def test_it_goes_with_vms_listed_in_it_though_another_row_would_give(
+        self, site: LabSite, pushed: str | None
+    ) -> None:
+        """The VM of a vmgroup that is gone would be served by `_DEFAULT`: its row waits, and keeps nothing else."""
+        site.write(PUSHED[pushed] if pushed else SEED)
+        site.sql("INSERT INTO tenants VALUES (?, '_DEFAULT', '', '_ALL_DS://')", DEFAULT_VMGROUP_UUID)
+        site.sql("INSERT INTO privileges VALUES (?, '_ALL_DS://', 1, 0, 0)", DEFAULT_VMGROUP_UUID)
+        joins(site, STRANGER, "evil", "_DEFAULT")
+        site.sql("INSERT INTO vms VALUES (?, 'gone', 'lost')", THEIRS)
+        done = site.reconcile(HEAL)
+        assert [each for each in done.objects if each.status == "failed"] == []
+        assert site.sql("SELECT name FROM tenants") == [("MYVMGROUP",)]
+        assert site.sql(MEMBERS) == [("lost",), ("photon-01",), ("photon-02",)]
 
 
 class TestWhatCannotBeWorkedOut:

@@ -33,11 +33,11 @@ class ClusterSecrets:
             raise UsageError(f"{self._where(ref)} cannot be read: the API server does not answer") from None
 
     async def _shared(self, ref: KeyRef) -> Secret:
-        asked, task = self._asked.get(ref, (-_LONGEST, None))
-        if task is None or monotonic() > asked + _TOGETHER:
-            task = asyncio.create_task(self._get(ref))
-            self._asked[ref] = monotonic(), task
-        return await asyncio.shield(task)
+        now = monotonic()
+        self._asked = {each: asked for each, asked in self._asked.items() if now <= asked[0] + _TOGETHER}
+        if ref not in self._asked:
+            self._asked[ref] = now, asyncio.create_task(self._get(ref))
+        return await asyncio.shield(self._asked[ref][1])
 
     async def _get(self, ref: KeyRef) -> Secret:
         try:

@@ -47,7 +47,7 @@ def _config_db(context: DBContext, site: SiteContext) -> Change:
     parts = [context.presence]
     if context.seen.state is DBState.PRESENT:
         found = context.vmgroups
-        rows = repairs(ref, context.seen, found.pairs, found.members, names)
+        rows = repairs(context.presence, context.seen, found.pairs, found.members, names)
         parts.append(replace(rows, rights=tuple(found.rights.of_repairs(rows))))
     if context.old_driver is not None:
         return Change(ref, Op.BLOCKED, context.old_driver, notes=_combined(parts).notes)

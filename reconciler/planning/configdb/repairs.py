@@ -12,10 +12,11 @@ from msgspec import Struct
 from reconciler.model.base import Risk, worst
 from reconciler.model.diff import Change, DBAction, FieldChange, Op
 from reconciler.model.kinds.configdb import DeleteRow, ObservedConfigDB
-from reconciler.model.kinds.vmgroup import Member, MoveMember, RemoveMember, UpdateVMGroup, VMRow
+from reconciler.model.kinds.vmgroup import DeleteVMGroup, Member, MoveMember, RemoveMember, UpdateVMGroup, VMRow
 from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
 from reconciler.planning.rights.decision import compare
 from reconciler.planning.spelling import DisplayNames
+from reconciler.planning.vmgroup.default import unlisted
 from reconciler.planning.vmgroup.membership import Membership
 from reconciler.planning.vmgroup.pairing import Pair
 from reconciler.planning.vmgroup.state import VMGroupState
@@ -30,14 +31,18 @@ class Repair(Struct, frozen=True):
 
 
 def repairs(
-    ref: ObjectRef, seen: ObservedConfigDB, found: Iterable[Pair], membership: Membership, names: DisplayNames
+    presence: Change, seen: ObservedConfigDB, found: Iterable[Pair], membership: Membership, names: DisplayNames
 ) -> Change:
-    """Return the repairs of the rows of the config DB `ref`, those held back among them.
+    """Return the repairs of the rows of a config DB, those held back among them. `presence`: how the DB itself differs;
+    a `_DEFAULT` that goes with it goes with its rows.
 
     Source: docs/domain.md#rules-for-rows
     """
-    pairs = {pair.before.uuid: pair for pair in found if pair.before is not None}
-    rows = list(_repairs(ref, seen, pairs, membership, names))
+    ref, pairs = presence.ref, {pair.before.uuid: pair for pair in found if pair.before is not None}
+    doomed = membership.doomed | {action.uuid for action in presence.actions if isinstance(action, DeleteVMGroup)}
+    staying = [state for state in membership.states.values() if state.uuid not in doomed]
+    staying.sort(key=lambda state: state.name)
+    rows = list(_repairs(ref, seen, staying, pairs, membership, names))
     doing = [(row.field, row.action) for row in rows if row.action is not None]
     actions = tuple(action for _, action in doing)
     return Change(
@@ -47,15 +52,20 @@ def repairs(
         tuple(field for field, _ in doing),
         actions,
         worst([action.risk for action in actions]),
-        notes=tuple(_unrepaired(membership, pairs)),
+        notes=tuple(_unrepaired(staying, pairs)),
         held=tuple(row.held for row in rows if row.held is not None),
     )
 
 
 def _repairs(
-    ref: ObjectRef, seen: ObservedConfigDB, pairs: dict[str, Pair], membership: Membership, names: DisplayNames
+    ref: ObjectRef,
+    seen: ObservedConfigDB,
+    staying: list[VMGroupState],
+    pairs: dict[str, Pair],
+    membership: Membership,
+    names: DisplayNames,
 ) -> Iterator[Repair]:
-    for state in _staying(membership):
+    for state in staying:
         pair = pairs.get(state.uuid)
         if state.description is None and (pair is None or pair.group.description is None):
             field = FieldChange(f"vmgroups[{state.name}].description", "NULL", "")
@@ -73,25 +83,12 @@ def _repairs(
         yield Repair(FieldChange(f"rows[{dead.table}]", what, None), DeleteRow(ref, Risk.SAFE, dead.table, dead.key))
 
 
-def _staying(membership: Membership) -> list[VMGroupState]:
-    """Return the vmgroups that are not to be deleted, sorted by name."""
-    states = (state for uuid, state in membership.states.items() if uuid not in membership.doomed)
-    return sorted(states, key=lambda state: state.name)
-
-
 def _listed_in_default(
     ref: ObjectRef, state: VMGroupState, membership: Membership, names: DisplayNames
 ) -> Iterator[Repair]:
-    """Remove rows of VMs in `_DEFAULT`: they have no effect, and keep `_DEFAULT` from being removed.
-
-    Source: docs/domain.md#rules-for-rows
-    """
     for vm in sorted(state.members):
-        if vm.lower() in membership.claims:
-            continue  # the vmgroup that wants it takes it over
-        shown = names.vm(vm, state.members[vm])
-        field = FieldChange("rows[vms]", f"VM {shown}: it is listed in _DEFAULT, which has no list", None)
-        yield Repair(field, RemoveMember(ref, Risk.SAFE, state.uuid, Member(vm, state.members[vm])))
+        if vm.lower() not in membership.claims:  # else the vmgroup that wants it takes it over
+            yield Repair(*unlisted(ref, state, vm, names))
 
 
 def _upper_case(ref: ObjectRef, state: VMGroupState, membership: Membership, names: DisplayNames) -> Iterator[Repair]:
@@ -133,12 +130,12 @@ def _of_no_vmgroup(ref: ObjectRef, row: VMRow, membership: Membership, names: Di
     return Repair(field, RemoveMember(ref, risk, row.tenant_id, Member(row.vm_id, row.vm_name)))
 
 
-def _unrepaired(membership: Membership, pairs: dict[str, Pair]) -> Iterator[str]:
+def _unrepaired(staying: list[VMGroupState], pairs: dict[str, Pair]) -> Iterator[str]:
     """Yield a note on each broken rule of a vmgroup that has more than one possible repair, with a remedy.
 
     Source: docs/domain.md#rules-for-rows
     """
-    for state in _staying(membership):
+    for state in staying:
         pair = pairs.get(state.uuid)
         after = state if pair is None or pair.problem is not None else pair.after
         if (wrong := _wrong(after)) is None:

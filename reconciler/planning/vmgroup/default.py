@@ -11,17 +11,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, FieldChange, Op
+from reconciler.model.diff import Change, FieldChange, Op, Part
 from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.host import Presence
-from reconciler.model.kinds.vmgroup import FULL_ACCESS, Access, CreateVMGroup, DeleteVMGroup
+from reconciler.model.kinds.vmgroup import FULL_ACCESS, Access, CreateVMGroup, DeleteVMGroup, Member, RemoveMember
 from reconciler.model.refs import (
     ALL_DS_URL,
     DEFAULT_VMGROUP,
     DEFAULT_VMGROUP_DESCRIPTION,
     DEFAULT_VMGROUP_UUID,
     VM_DS_URL,
+    ObjectRef,
 )
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.scope import declares_default, incomplete, perhaps_anywhere
@@ -39,6 +40,8 @@ OPEN = VMGroupState(
     members={},
 )
 """`_DEFAULT` as vDVS makes it: every VM may do everything. A host without a config DB behaves the same."""
+_DIFFERS = "differs from its manifest"
+_THERE = "it has a _DEFAULT"
 
 
 class Fallback(Struct, frozen=True):
@@ -84,48 +87,51 @@ def default_change(db: ResolvedConfigDB, resolved: Resolved, observed: Observed,
     default = next((row for row in seen.tenants if row.name == DEFAULT_VMGROUP), None)
     wanted = None if declares_default(db.ref, resolved) else db.default_vmgroup
     if wanted is Presence.ABSENT and default is not None:
-        field = FieldChange("defaultVMGroup", "Present", "Absent")
-        held = _why_keep(default.id, seen, resolved, observed, names)
-        delete = DeleteVMGroup(db.ref, Risk.DESTROYS, default.id, DEFAULT_VMGROUP)
-        change = _change(db, field, held and f"_DEFAULT cannot be removed: {held}", delete, notes)
-        part = _taking_back(db, default.id, seen, field if held is None else None, names)
-        return replace(change, taking_back=None if part is None else part.as_part())
+        state = observed_states(seen)[default.id]
+        if (held := _why_keep(db, default.id, seen, resolved, observed, names)) is not None:
+            reason = f"_DEFAULT cannot be removed: {held}"
+            return Change(db.ref, Op.BLOCKED, reason, notes=notes, taking_back=_narrowed(db, state, names))
+        return replace(_removed(db, state, names), notes=notes)
     if wanted is Presence.PRESENT and default is None:
         field = FieldChange("defaultVMGroup", "Absent", "Present")
         held = _why_not_make(seen) or name_taken(OPEN, observed.datastores, names)
-        return _change(db, field, held and f"_DEFAULT cannot be made: {held}", _create(db), notes)
+        if held is not None:
+            return Change(db.ref, Op.BLOCKED, f"_DEFAULT cannot be made: {held}", notes=notes)
+        return Change(db.ref, Op.UPDATE, _DIFFERS, (field,), (_create(db),), Risk.WIDENS, notes)
     return Change(db.ref, Op.KEEP, "as declared", notes=notes)
 
 
-def _change(
-    db: ResolvedConfigDB,
-    field: FieldChange,
-    held: str | None,
-    action: CreateVMGroup | DeleteVMGroup,
-    notes: tuple[str, ...],
-) -> Change:
-    if held is not None:
-        return Change(db.ref, Op.BLOCKED, held, notes=notes)
-    return Change(db.ref, Op.UPDATE, "differs from its manifest", (field,), (action,), action.risk, notes)
+def _removed(db: ResolvedConfigDB, state: VMGroupState, names: DisplayNames) -> Change:
+    listed = [unlisted(db.ref, state, vm, names) for vm in sorted(state.members)]  # with any, it cannot be removed
+    fields = (FieldChange("defaultVMGroup", "Present", "Absent"), *(field for field, _ in listed))
+    rows = tuple(action for _, action in listed)
+    delete = DeleteVMGroup(db.ref, Risk.DESTROYS, state.uuid, DEFAULT_VMGROUP)
+    # As a part nothing is lost with it: vDVS's own `_DEFAULT` can be made again, and is always the same.
+    part = Part(_THERE, fields, (*rows, replace(delete, risk=Risk.RESTRICTS)))
+    return Change(db.ref, Op.UPDATE, _DIFFERS, fields, (*rows, delete), delete.risk, taking_back=part)
 
 
-def _taking_back(
-    db: ResolvedConfigDB, uuid: str, seen: ObservedConfigDB, field: FieldChange | None, names: DisplayNames
-) -> Change | None:
-    """Change that takes back the rights of `_DEFAULT`: it goes if it is empty and unneeded (`field`); or, None, it lets
-    detach only, until it can go."""
-    if field is not None:  # nothing is lost with it: vDVS's own `_DEFAULT` can be made again, and is always the same
-        delete = DeleteVMGroup(db.ref, Risk.RESTRICTS, uuid, DEFAULT_VMGROUP)
-        return Change(db.ref, Op.UPDATE, "it has a _DEFAULT", (field,), (delete,), Risk.RESTRICTS)
-    state = observed_states(seen)[uuid]
+def unlisted(ref: ObjectRef, state: VMGroupState, vm: str, names: DisplayNames) -> tuple[FieldChange, RemoveMember]:
+    """Return the repair that removes the row of a VM in `_DEFAULT`: it has no effect, and keeps `_DEFAULT` from being
+    removed.
+
+    Source: docs/domain.md#rules-for-rows
+    """
+    shown = names.vm(vm, state.members[vm])
+    field = FieldChange("rows[vms]", f"VM {shown}: it is listed in _DEFAULT, which has no list", None)
+    return field, RemoveMember(ref, Risk.SAFE, state.uuid, Member(vm, state.members[vm]))
+
+
+def _narrowed(db: ResolvedConfigDB, state: VMGroupState, names: DisplayNames) -> Part | None:
+    """What takes back the rights of a `_DEFAULT` that has to stay for now: it lets detach only."""
     rows = {url: row and replace(row, allow_create=False) for url, row in state.access.items()}
     narrow = replace(state, access=rows)
-    actions = tuple(row_actions(db.ref, state, narrow))
     fields = tuple(
         replace(changed, path=f"vmgroups[{DEFAULT_VMGROUP}].{changed.path}")
         for changed in access_fields(state, narrow, names)
     )
-    return Change(db.ref, Op.UPDATE, "it has a _DEFAULT", fields, actions, Risk.RESTRICTS) if actions else None
+    actions = tuple(row_actions(db.ref, state, narrow))
+    return Part(_THERE, fields, actions) if actions else None
 
 
 def _create(db: ResolvedConfigDB) -> CreateVMGroup:
@@ -146,7 +152,12 @@ def _why_not_make(seen: ObservedConfigDB) -> str | None:
 
 
 def _why_keep(
-    uuid: str, seen: ObservedConfigDB, resolved: Resolved, observed: Observed, names: DisplayNames
+    db: ResolvedConfigDB,
+    uuid: str,
+    seen: ObservedConfigDB,
+    resolved: Resolved,
+    observed: Observed,
+    names: DisplayNames,
 ) -> str | None:
     """Why `_DEFAULT` must not be removed now. Without it, a disk that is attached can no longer be detached.
 
@@ -156,15 +167,17 @@ def _why_keep(
         return f"{volumes}; remove or migrate them first"
     if any(use.tenant_id == uuid and use.count for use in seen.volume_use):
         return "the books still count volumes for it"
-    wanted = {member.uuid for group in resolved.vmgroups for member in group.members or ()}
-    moving = (row.vm_id for row in seen.vms if row.tenant_id == uuid and row.vm_id.lower() in wanted)
-    if (listed := min(moving, default=None)) is not None:  # rows that nobody wants are removed before it is
-        return f"VM {names.vm(listed, None)} is listed in it"
     if (user := _user(seen, resolved.inventory)) is not None:
         return user
     perhaps = perhaps_anywhere(resolved)
     if unseen := incomplete(resolved, observed) or perhaps.get(DEFAULT_VMGROUP) or perhaps.get(uuid):
         return f"{unseen}, so nothing is removed"
+    groups = (group for group in resolved.vmgroups if group.config_db == db.ref)
+    wanted = {member.uuid for group in groups for member in group.members or ()}
+    moving = (row.vm_id for row in seen.vms if row.tenant_id == uuid and row.vm_id.lower() in wanted)
+    # Last, as this pass may end it. Rows that nobody wants go with it.
+    if (listed := min(moving, default=None)) is not None:
+        return f"VM {names.vm(listed, None)} is listed in it"
     return None
 
 
