@@ -60,12 +60,12 @@ class KindSpec(Words, frozen=True):
 KINDS: Final[dict[Kind, KindSpec]] = {
     spec.kind: spec
     for spec in (
-        KindSpec(("site", "sites"), "site", "sites", Kind.SITE, reconciled=False),
-        KindSpec(("configdb", "configdbs", "db", "dbs"), "config DB", "config DBs", Kind.CONFIG_DB),
-        KindSpec(("host", "hosts"), "host", "hosts", Kind.HOST),
-        KindSpec(("vmgroup", "vmgroups", "vg", "vgs"), "vmgroup", "vmgroups", Kind.VMGROUP),
+        KindSpec(("site", "sites", "vsite"), "site", "sites", Kind.SITE, reconciled=False),
+        KindSpec(("configdb", "configdbs", "db", "dbs", "cdb"), "config DB", "config DBs", Kind.CONFIG_DB),
+        KindSpec(("host", "hosts", "vhost"), "host", "hosts", Kind.HOST),
+        KindSpec(("vmgroup", "vmgroups", "vg", "vgs", "vmg"), "vmgroup", "vmgroups", Kind.VMGROUP),
         KindSpec(
-            ("membership", "memberships"),
+            ("membership", "memberships", "vmem"),
             "membership",
             "memberships",
             Kind.MEMBERSHIP,
@@ -73,13 +73,13 @@ KINDS: Final[dict[Kind, KindSpec]] = {
             part_of=Kind.VMGROUP,
         ),
         KindSpec(
-            ("storagepolicy", "storagepolicies", "sp", "sps"),
+            ("storagepolicy", "storagepolicies", "sp", "sps", "vsp"),
             "storage policy",
             "storage policies",
             Kind.STORAGE_POLICY,
             on_datastore=True,
         ),
-        KindSpec(("volume", "volumes", "vol", "vols"), "volume", "volumes", Kind.VOLUME, on_datastore=True),
+        KindSpec(("volume", "volumes", "vol", "vols", "vvol"), "volume", "volumes", Kind.VOLUME, on_datastore=True),
     )
 }
 

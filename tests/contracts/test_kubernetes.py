@@ -53,6 +53,13 @@ def test_nothing_of_a_spec_is_stored_that_was_not_written(plural: str) -> None:
             assert "maxItems" in node, node
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_kubectl_calls_a_kind_kubectl_vdvs_calls_it_too(kind: Kind) -> None:
+    definition = yaml.safe_load((KUBERNETES / "crds" / f"{KINDS[kind].plural}.yaml").read_text())
+    names = definition["spec"]["names"]
+    assert {names["singular"], names["plural"], *names["shortNames"]} <= set(KINDS[kind].names)
+
+
 def test_the_lease_of_a_site_and_its_history_can_have_its_name() -> None:
     longest = schema("site")["properties"]["metadata"]["properties"]["name"]["maxLength"]
     assert len(LEASE) + longest <= 253
