@@ -12,6 +12,7 @@ import click
 from reconciler.cli import exits
 from reconciler.cli.options import VERBOSE
 
+_LAST_STANDARD = 2
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
@@ -21,6 +22,7 @@ class Vdvs(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line and exit. Handles the errors that click finds."""
         extra |= {"standalone_mode": False}
+        _occupy_closed_descriptors()
         if sys.stdout is None:
             report("standard output is closed")
             sys.exit(exits.FAILED)
@@ -81,6 +83,20 @@ def _unwritable(error: OSError) -> int:
         return exits.BROKEN_PIPE
     report(f"cannot write to standard output: {error.strerror}")
     return exits.FAILED
+
+
+def _occupy_closed_descriptors() -> None:
+    """Open the null device in place of standard streams that are closed: else the next file that is opened, such as
+    the audit log, is what a child process takes for its standard error."""
+    opened = -1
+    while opened <= _LAST_STANDARD:
+        opened = os.open(os.devnull, os.O_RDWR)
+        os.set_inheritable(opened, opened <= _LAST_STANDARD)
+    os.close(opened)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - until we end
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _to_nowhere(stream: int) -> None:

@@ -132,3 +132,29 @@ def test_an_output_that_cannot_be_written(applied: Folder, command: str, where: 
         check=False,
     )
     assert (done.returncode, done.stderr) == (3, f"vdvs: {said}\n")
+
+
+@pytest.mark.parametrize("command", ["get hosts", "diff -f manifests", "apply -f manifests", "--help"])
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-"])
+def test_standard_error_may_be_closed(applied: Folder, command: str, closed: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m reconciler {command} {closed}', sys.executable],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stdout
+
+
+def test_no_standard_input_has_no_manifests(applied: Folder) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -m reconciler diff -f - <&-', sys.executable],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("<stdin>:1:1: ")
