@@ -158,3 +158,34 @@ def test_no_standard_input_has_no_manifests(applied: Folder) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("<stdin>:1:1: ")
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("plan -f manifests --out site.plan", "site.plan"),
+        ("snapshot -f manifests --out site.snapshot", "site.snapshot"),
+        ("export -f manifests --split new", "new/configdbs/shared.yaml"),
+    ],
+)
+def test_a_full_disk_is_told_with_the_file(applied: Folder, command: str, file: str) -> None:
+    before = sorted(Path().rglob("*"))
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -f 0; exec "$0" -m reconciler {command}', sys.executable],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (3, f"vdvs: {file}: File too large")
+    assert [each for each in sorted(Path().rglob("*")) if each not in before and each.is_file()] == []
+
+
+@pytest.mark.parametrize("command", ["apply", "watch"])
+def test_a_state_folder_that_cannot_be_made_is_told_with_the_way_out(applied: Folder, command: str) -> None:
+    applied.edit("vmgroup.yaml", "5GB", "6GB")
+    Path("file").write_text("")
+    done = run(command, "-f", "manifests", XDG_STATE_HOME=str(Path("file").absolute()))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "where vdvs keeps state, cannot be made: Not a directory" in done.stderr
+    assert "set XDG_STATE_HOME" in done.stderr
