@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import asyncssh
 import pytest
 from msgspec.structs import replace
 
+from reconciler.hosts import ssh_config
 from reconciler.hosts.ssh_config import SSHConfig, SSHConfigError
 from reconciler.model.kinds.site import SSH
 from reconciler.model.refs import Source
@@ -123,6 +125,51 @@ class TestWhatSshTakes:
         (dot_ssh / "config").write_text("Host *\n  ProxyJump bastion\n")
         monkeypatch.setenv("PATH", str(dot_ssh))
         assert "takes the ssh program of OpenSSH to read" in refusal(users, host)
+
+
+class TestAWayThatFails:
+    """ProxyJump and ProxyCommand: what failed is the way, and not the host behind it."""
+
+    @pytest.mark.parametrize(
+        ("way", "said"),
+        [
+            ("ProxyCommand echo no route to the bastion >&2; exit 3", "failed: no route to the bastion"),
+            ("ProxyCommand sh -c 'exit 3'", "failed: exit code 3"),
+            ("ProxyCommand /nonexistent/relay %h", "/nonexistent/relay"),
+            ("ProxyCommand echo hello", "ended, and no server of SSH answered through it"),
+            ("ProxyCommand sleep 60", "nothing came through ProxyCommand of ~/.ssh/config within 1 s"),
+            ("ProxyJump nobody@127.0.0.1:1", "Connection refused"),
+            ("ProxyJump bastion.invalid", "bastion.invalid"),
+        ],
+    )
+    @pytest.mark.usefixtures("known")
+    def test_is_named_with_what_it_says(
+        self, users: SSH, host: Server, dot_ssh: Path, capfd: pytest.CaptureFixture[str], way: str, said: str
+    ) -> None:
+        (dot_ssh / "config").write_text(f"Host {host.address}\n  {way}\n")
+        refused = refusal(replace(users, connect_timeout=1) if "sleep" in way else users, host)
+        assert f"{way.split(' ')[0]} " in refused
+        assert "of ~/.ssh/config" in refused
+        assert said in refused
+        assert capfd.readouterr().err == ""
+
+    @pytest.mark.usefixtures("known")
+    def test_what_it_says_beside_is_no_data_of_the_host(self, users: SSH, host: Server, dot_ssh: Path) -> None:
+        (dot_ssh / "relay.py").write_text(RELAY)
+        relay = f"{sys.executable} {dot_ssh}/relay.py %h %p"
+        talk = "(while sleep 0.05; do echo I am relaying; done) >&2 & talk=$!"
+        (dot_ssh / "relay.sh").write_text(f"{talk}; {relay.replace('%h', '$1').replace('%p', '$2')}; kill $talk\n")
+        (dot_ssh / "config").write_text(f"Host *\n  ProxyCommand sh {dot_ssh}/relay.sh %h %p\n")
+        with_agent(users, host, look)
+
+    def test_a_hanging_command_of_the_config_is_ended(
+        self, users: SSH, host: Server, dot_ssh: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ssh_config, "_TIMEOUT", 0.5)
+        (dot_ssh / "config").write_text('Match exec "sleep 30"\n  Compression no\n')
+        begun = time.monotonic()
+        assert "Match exec" in refusal(users, host)
+        assert time.monotonic() - begun < 10
 
 
 class TestAHostWhoseKeyNobodyKnows:
