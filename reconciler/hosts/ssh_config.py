@@ -88,6 +88,7 @@ class SSHConfig:
         config = None if self._home is None else self._home / ".ssh/config"
         if config is None or not _says_something(config):
             return self._usual_way(address, port)
+        _check_owner(config)
         where = ("--", address) if port is None else ("-p", str(port), "--", address)
         said = await _evaluated(config, "-l", user, *where)
         if self._usual is None:
@@ -240,6 +241,19 @@ def _says_something(config: Path) -> bool:
         return config.stat().st_size > 0
     except OSError:
         return False
+
+
+def _check_owner(config: Path) -> None:
+    """Raise SSHConfigError for a file that others can write, as it may name commands. OpenSSH does so without -F."""
+    status = config.stat()
+    if status.st_uid not in (0, os.getuid()):
+        raise SSHConfigError(
+            f"{config} belongs to the user with the id {status.st_uid}: OpenSSH does not take it, either"
+        )
+    if status.st_mode & 0o022:
+        raise SSHConfigError(
+            f"{config} can be written by others: OpenSSH does not take it, either; run `chmod go-w` on it"
+        )
 
 
 def _local_user() -> str:

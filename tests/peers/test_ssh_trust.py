@@ -119,6 +119,17 @@ class TestWhatSshTakes:
         assert "line 2" in said
         assert "nonsense" in said.lower()
 
+    @pytest.mark.parametrize("mode", [0o620, 0o602])
+    @pytest.mark.usefixtures("known")
+    def test_what_others_can_write_is_refused_as_it_may_name_commands(
+        self, users: SSH, host: Server, dot_ssh: Path, mode: int
+    ) -> None:
+        (dot_ssh / "config").write_text("Host *\n  Compression no\n")
+        (dot_ssh / "config").chmod(mode)
+        assert f"{dot_ssh}/config can be written by others" in refusal(users, host)
+        (dot_ssh / "config").chmod(0o600)
+        with_agent(users, host, look)
+
     def test_without_an_ssh_program_the_config_is_not_passed_over(
         self, users: SSH, host: Server, dot_ssh: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
