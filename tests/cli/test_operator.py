@@ -32,6 +32,13 @@ contexts: [{name: test, context: {cluster: test, user: test}}]
         (["--kubeconfig", "config", "--replica-id", "Ümlaut"], "--replica-id ümlaut: use lower-case letters"),
         (["--kubeconfig", "config", "--listen", "0.0.0.0:9182"], "can be reached from other machines"),
         (["--kubeconfig", "config", "--at-once", "0"], "--at-once"),
+        (["--kubeconfig", "config", "--namespaces", "a/b"], "'--namespaces': 'a/b' is no name of a namespace"),
+        (["--kubeconfig", "config", "--namespaces", "a,B"], "'--namespaces': 'B' is no name of a namespace"),
+        (["--kubeconfig", "config", "--namespaces", ""], "'--namespaces': it is empty"),
+        (["--kubeconfig", "config", "--namespaces", " , "], "'--namespaces': it is empty"),
+        (["--kubeconfig", "config", "--namespace", "a/b"], "'--namespace': 'a/b' is no name of a namespace"),
+        (["--kubeconfig", ""], "'--kubeconfig': it is empty"),
+        (["--kubeconfig", "config", "--context", ""], "'--context': it is empty"),
     ],
 )
 def test_what_keeps_it_from_starting_is_one_line(
