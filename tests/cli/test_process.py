@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -189,3 +190,38 @@ def test_a_state_folder_that_cannot_be_made_is_told_with_the_way_out(applied: Fo
     assert (done.returncode, done.stdout) == (2, "")
     assert "where vdvs keeps state, cannot be made: Not a directory" in done.stderr
     assert "set XDG_STATE_HOME" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("interrupt", ["", "trap '' INT; "], ids=["", "Ctrl-C is ignored"])
+def test_a_command_that_is_ended_tidies_up_as_after_ctrl_c(applied: Folder, number: int, interrupt: str) -> None:
+    with subprocess.Popen(
+        ["sh", "-c", f'{interrupt}exec "$0" -m reconciler get hosts --watch', sys.executable],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == -number
+    assert said.splitlines()[-1] == "vdvs: interrupted"
+
+
+def test_what_nohup_started_goes_on_after_a_hangup(applied: Folder) -> None:
+    with subprocess.Popen(
+        ["sh", "-c", "trap '' HUP; exec \"$0\" -m reconciler get hosts --watch", sys.executable],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
