@@ -46,6 +46,13 @@ class Vdvs(click.Group):
         """Return the commands in the order in which they are used."""
         return list(self.commands)
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Parse the command line, which prints the help. Handles that nobody reads it, of which click makes exit 1."""
+        try:
+            return super().make_context(*args, **extra)
+        except BrokenPipeError as error:
+            raise click.exceptions.Exit(_unwritable(error)) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Handles every other error."""
         try:

@@ -119,6 +119,21 @@ def test_the_commit_stands_in_the_header(folder: Folder) -> None:
     assert "git" not in without.stdout.splitlines()[0]
 
 
+@pytest.mark.parametrize("command", ["get hosts", "explain vmgroup", "--help", "diff --help", "--version"])
+def test_a_reader_that_has_gone_is_an_exit_code(applied: Folder, command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        line, environment = (
+            [sys.executable, "-m", "reconciler", *command.split()],
+            os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        done = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, env=environment, check=False)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 @pytest.mark.parametrize("command", ["get hosts", "validate -f manifests", "--help"])
 @pytest.mark.parametrize(
     ("where", "said"),
