@@ -132,6 +132,11 @@ def _why(error: Exception, strange_key: StrangeKey | None, gatekeeper: Gatekeepe
             return f"the host cut the connection in the key exchange: maybe no algorithm is in common; {_OLD_HOST}"
         case asyncssh.ConnectionLost():
             return "the connection was cut before the login was done"
+        case asyncssh.DisconnectError() if "Too many authentication failures" in error.reason:
+            return (
+                "the host ended the login, as too many keys were offered before the right one; name that one by"
+                " spec.ssh.identityFile of the Site, or with IdentitiesOnly in ~/.ssh/config"
+            )
         case asyncssh.DisconnectError():
             return str(error.reason)
         case TimeoutError():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 import time
@@ -322,13 +323,13 @@ class TestNothingIsGivenToAHost:
 @pytest.fixture
 def with_ssh_agent(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dot_ssh: Path) -> Iterator[Path]:
     """An SSH agent, which holds the key of the fleet; its socket."""
-    socket = tmp_path / "a"
-    with subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.PIPE, text=True) as program:
+    path = tmp_path / "a"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         assert "SSH_AUTH_SOCK" in program.stdout.readline()  # it listens
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
         subprocess.run(["ssh-add", "-q", str(fleet.key)], check=True)
-        yield socket
+        yield path
         program.terminate()
 
 
@@ -369,6 +370,55 @@ class TestIdentityFile:
         said = refusal(replace(settings(fleet), identity_file=str(tmp_path / "secret")), host)
         assert "is not a private key" in said
         assert "hunter2" not in said
+
+
+class TestAnAgentWithManyKeys:
+    """A host ends a login after six keys (MaxAuthTries)."""
+
+    @pytest.fixture
+    def crowded(self, with_ssh_agent: Path, fleet: Fleet, tmp_path: Path) -> None:  # noqa: ARG002 - it sets the agent
+        subprocess.run(["ssh-add", "-q", "-D"], check=True, stderr=subprocess.DEVNULL)
+        for number in range(8):
+            make_key(tmp_path / f"key{number}")
+            subprocess.run(["ssh-add", "-q", str(tmp_path / f"key{number}")], check=True)
+        subprocess.run(["ssh-add", "-q", str(fleet.key)], check=True)
+
+    @pytest.mark.usefixtures("known", "crowded")
+    def test_says_what_to_do(self, users: SSH, host: Server) -> None:
+        said = refusal(replace(users, identity_file=None), host)
+        assert "too many keys were offered" in said
+        assert "spec.ssh.identityFile" in said
+        assert "IdentitiesOnly" in said
+
+    @pytest.mark.usefixtures("known", "crowded")
+    def test_begins_with_the_one_that_the_config_names(
+        self, users: SSH, host: Server, dot_ssh: Path, fleet: Fleet
+    ) -> None:
+        (dot_ssh / "config").write_text(f"Host *\n  IdentityFile {fleet.key}\n")
+        with_agent(replace(users, identity_file=None), host, look)
+
+    @pytest.mark.usefixtures("known", "crowded")
+    def test_is_not_asked_for_an_identity_file_that_can_be_read(self, users: SSH, host: Server) -> None:
+        with_agent(users, host, look)
+
+
+@pytest.mark.usefixtures("known")
+def test_an_agent_that_hangs_is_named(
+    users: SSH, host: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "hangs"))
+        agent.listen()
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "hangs"))
+        said = refusal(replace(users, identity_file=None, connect_timeout=1), host)
+        assert f"the SSH agent at {tmp_path}/hangs does not answer within 1 s" in said
+        with_agent(users, host, look)
+
+
+@pytest.mark.usefixtures("dot_ssh")
+def test_a_known_hosts_file_that_is_a_folder_is_told(fleet: Fleet, host: Server, tmp_path: Path) -> None:
+    said = refusal(replace(settings(fleet), known_hosts_file=str(tmp_path)), host)
+    assert f"({tmp_path}: Is a directory)" in said
 
 
 @pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")
