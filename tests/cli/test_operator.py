@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from reconciler.cli.commands.daemons.watch import printer
+from reconciler.cli.kubectl.main import plugin
 from reconciler.cli.main import cli
 from reconciler.model.events import EventKind
 from tests.render import schemas
@@ -50,6 +51,14 @@ def test_what_keeps_it_from_starting_is_one_line(
     assert done.exit_code == 2, done.output
     assert said in done.stderr
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("option", ["--context", "--kubeconfig", "-n"])
+@pytest.mark.parametrize("command", ["status", "approve vmgroup/blue"])
+def test_the_plugin_takes_no_empty_name_for_what_happens_to_be_current(command: str, option: str) -> None:
+    done = CliRunner().invoke(plugin, [*command.split(), option, ""], catch_exceptions=False, prog_name="kubectl vdvs")
+    assert done.exit_code == 2
+    assert "it is empty; is a variable not set?" in done.stderr
 
 
 def test_each_event_has_its_site() -> None:
