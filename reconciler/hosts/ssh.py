@@ -188,6 +188,10 @@ class SSHHosts:
             if isinstance(error, asyncssh.PermissionDenied):
                 self._refused.remember(where, login, ssh, str(trouble))
             raise trouble from error
+        except BaseException:  # it was interrupted, or took too long
+            if gatekeeper is not None and gatekeeper.proxy is not None:
+                gatekeeper.proxy.end()
+            raise
         self._refused.forget(where)
         return connection
 

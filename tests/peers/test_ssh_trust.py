@@ -174,6 +174,28 @@ class TestAWayThatFails:
         (dot_ssh / "config").write_text(f"Host *\n  ProxyCommand sh {dot_ssh}/relay.sh %h %p\n")
         with_agent(users, host, look)
 
+    @pytest.mark.usefixtures("known")
+    def test_is_ended_with_the_attempt_and_with_the_connection(
+        self, users: SSH, host: Server, dot_ssh: Path, tmp_path: Path
+    ) -> None:
+        pids = tmp_path / "pids"
+        (dot_ssh / "relay.py").write_text(f"import os\nopen({str(pids)!r}, 'a').write(f'{{os.getpid()}} ')\n{RELAY}")
+        (dot_ssh / "config").write_text(f"Host *\n  ProxyCommand {sys.executable} {dot_ssh}/relay.py %h %p\n")
+        with_agent(users, host, look)
+
+        async def given_up(agent: HostAgent) -> None:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await agent.observe(Question())
+
+        (dot_ssh / "relay.py").write_text(
+            f"{(dot_ssh / 'relay.py').read_text().partition(RELAY)[0]}\nimport time\ntime.sleep(60)\n"
+        )
+        with_agent(users, host, given_up)
+        started = pids.read_text().split()
+        assert len(started) >= 2
+        assert not [pid for pid in started if Path("/proc", pid).exists()]
+
     def test_a_hanging_command_of_the_config_is_ended(
         self, users: SSH, host: Server, dot_ssh: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
