@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from reconciler import loader
+from reconciler import loader, private
 from reconciler.execution.survey import observe_everything, still_differs, survey
 from reconciler.loader.schemas import schema
 from reconciler.model.errors import UsageError
@@ -117,8 +117,13 @@ def _write(files: Mapping[str, str], folder: Path) -> None:
     missing = {path: text for name, text in files.items() if not _is_there(path := folder / name, text)}
     for path, text in missing.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        with private.naming(path), path.open("x", encoding="utf-8") as file:
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                path.unlink()  # or the next attempt would find a file that is different
+                raise
 
 
 def schema_text(name: str) -> str:

@@ -12,6 +12,7 @@ import click
 from reconciler.cli import exits
 from reconciler.cli.options import VERBOSE
 
+_LAST_STANDARD = 2
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
@@ -21,6 +22,7 @@ class Vdvs(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line and exit. Handles the errors that click finds."""
         extra |= {"standalone_mode": False}
+        _occupy_closed_descriptors()
         if sys.stdout is None:
             report("standard output is closed")
             sys.exit(exits.FAILED)
@@ -43,6 +45,13 @@ class Vdvs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click has it
         """Return the commands in the order in which they are used."""
         return list(self.commands)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Parse the command line, which prints the help. Handles that nobody reads it, of which click makes exit 1."""
+        try:
+            return super().make_context(*args, **extra)
+        except BrokenPipeError as error:
+            raise click.exceptions.Exit(_unwritable(error)) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Handles every other error."""
@@ -81,6 +90,20 @@ def _unwritable(error: OSError) -> int:
         return exits.BROKEN_PIPE
     report(f"cannot write to standard output: {error.strerror}")
     return exits.FAILED
+
+
+def _occupy_closed_descriptors() -> None:
+    """Open the null device in place of standard streams that are closed: else the next file that is opened, such as
+    the audit log, is what a child process takes for its standard error."""
+    opened = -1
+    while opened <= _LAST_STANDARD:
+        opened = os.open(os.devnull, os.O_RDWR)
+        os.set_inheritable(opened, opened <= _LAST_STANDARD)
+    os.close(opened)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - until we end
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _to_nowhere(stream: int) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -77,8 +80,23 @@ for command in (
     cli.add_command(command)
 
 
+_ended_by: list[int] = []
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Interrupt what is being done, as Ctrl-C does, so that it tidies up on hosts, in vCenter and in config DBs."""
+    _ended_by.append(number)
+    interrupt = signal.getsignal(signal.SIGINT)
+    if not callable(interrupt):  # ignored, as for what a script starts in the background
+        interrupt = signal.default_int_handler
+    interrupt(signal.SIGINT, frame)
+
+
 def main() -> None:
     """The console script."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(number, _end)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -91,4 +109,7 @@ def main() -> None:
     try:
         cli(prog_name="vdvs")
     finally:
+        if _ended_by:
+            signal.signal(_ended_by[0], signal.SIG_DFL)
+            os.kill(os.getpid(), _ended_by[0])  # so that whoever started it sees what ended it
         gc.freeze()  # the interpreter collects once more when it ends, and would look at all that is about to go

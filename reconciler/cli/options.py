@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from reconciler.cli import completing
 
@@ -40,10 +41,19 @@ def _commit(_context: click.Context, _option: click.Parameter, given: str | None
     return None if given is None else given.lower()
 
 
+def _site(context: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    """Return the file with the Site. Raises UsageError if it is that of a forgotten variable."""
+    by_variable = context.get_parameter_source(option.name or "") is ParameterSource.ENVIRONMENT
+    if given and by_variable and not os.path.lexists(given):
+        raise click.UsageError(f"VDVS_SITE is {given}, and there is no such file; unset it, or give --site FILE")
+    return given
+
+
 site = click.option(
     "--site",
     metavar="FILE",
     envvar="VDVS_SITE",
+    callback=_site,
     shell_complete=completing.files,
     help="Manifest with the Site. Default: $VDVS_SITE, or the Site among the manifests, which may only be a lab.",
 )

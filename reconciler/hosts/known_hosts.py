@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 
 import asyncssh
 from asyncssh.known_hosts import SSHKnownHosts
@@ -79,7 +79,7 @@ class KnownHosts:
             status = Path(file).stat()
             stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             if file not in self._kept or self._kept[file][0] != stamp:
-                text = Path(file).read_bytes() if S_ISREG(status.st_mode) else b""
+                text = Path(file).read_bytes() if S_ISREG(status.st_mode) or S_ISDIR(status.st_mode) else b""
                 self._kept[file] = (stamp, *_parsed(file, text.decode("latin-1")))
         except OSError as error:
             return SSHKnownHosts(), (f"{file}: {error.strerror}",)

@@ -21,11 +21,12 @@ from reconciler.hosts.client import AgentClient
 from reconciler.hosts.kept_drivers import KeptDrivers
 from reconciler.hosts.known_hosts import KnownHosts, Trusted
 from reconciler.hosts.lines import READ_AHEAD, Channel
+from reconciler.hosts.proxy import Proxy
 from reconciler.hosts.refused_logins import RefusedLogins
 from reconciler.hosts.ssh_algorithms import algorithms
 from reconciler.hosts.ssh_config import SSHConfig, SSHConfigError, Told
 from reconciler.hosts.ssh_keys import login_keys
-from reconciler.hosts.ssh_trouble import Gatekeeper, as_unreachable
+from reconciler.hosts.ssh_trouble import Gatekeeper, as_unreachable, proxy_failure
 from reconciler.model.errors import HostUnreachableError
 from reconciler.model.kinds.site import SSH, Login
 from reconciler.ports import HostAgent
@@ -170,16 +171,27 @@ class SSHHosts:
             async with login_keys(told, ssh, login.identity) as keys:
                 options = self._options(login, told, gatekeeper.trusted, keys)
                 _log.info("%s: logging in to %s as %s", address, where, login.user)
+                if told.proxy is not None:
+                    gatekeeper.proxy = Proxy(told.proxy)
+                    options["sock"] = gatekeeper.proxy.socket
                 connection, _ = await asyncssh.create_connection(
                     lambda: gatekeeper, told.host, told.port, config=None, **options
                 )
         except SSHConfigError as error:
             raise HostUnreachableError(f"cannot connect to {where}: {error}") from error
         except (asyncssh.Error, OSError, ValueError) as error:
+            if gatekeeper is not None:
+                failed = await proxy_failure(error, where, gatekeeper, ssh.connect_timeout)
+                if failed is not None:
+                    raise failed from None  # an OSError behind it would be taken for one of the host
             trouble = as_unreachable(error, where, gatekeeper, ssh.connect_timeout)
             if isinstance(error, asyncssh.PermissionDenied):
                 self._refused.remember(where, login, ssh, str(trouble))
             raise trouble from error
+        except BaseException:  # it was interrupted, or took too long
+            if gatekeeper is not None and gatekeeper.proxy is not None:
+                gatekeeper.proxy.end()
+            raise
         self._refused.forget(where)
         return connection
 
@@ -206,7 +218,7 @@ class SSHHosts:
             "known_hosts": None if trusted is None else trusted.as_argument,
             "x509_trusted_certs": None,
             "password": None if password is None else password.reveal,
-            "proxy_command": told.proxy,
+            "proxy_command": None,
             "family": told.family,
             "local_addr": None if told.bind is None else (told.bind, 0),
             "agent_path": None,

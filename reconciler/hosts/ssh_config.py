@@ -14,6 +14,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Mapping
@@ -36,16 +37,23 @@ class SSHConfigError(Exception):
     """The user's configuration, or an address, cannot be used. `str()` is what to say."""
 
 
+class ProxyWay(Struct, frozen=True):
+    """A command that connects to a host, and what the user calls it."""
+
+    command: tuple[str, ...]
+    named: str
+
+
 class Told(Struct, frozen=True):
     """The SSH options for a host. Paths are absolute. `revoked`: a file with host keys that are never trusted.
 
-    `proxy`: the command that connects (None: TCP). `agent`: the socket of the SSH agent (None: none). `algorithms`: by
+    `proxy`: what connects (None: TCP). `agent`: the socket of the SSH agent (None: none). `algorithms`: by
     the name of the option, only those that the user has set.
     """
 
     host: str
     port: int
-    proxy: tuple[str, ...] | None = None
+    proxy: ProxyWay | None = None
     identity_files: tuple[str, ...] = ()
     certificate_files: tuple[str, ...] = ()
     identities_only: bool = False
@@ -80,6 +88,7 @@ class SSHConfig:
         config = None if self._home is None else self._home / ".ssh/config"
         if config is None or not _says_something(config):
             return self._usual_way(address, port)
+        _check_owner(config)
         where = ("--", address) if port is None else ("-p", str(port), "--", address)
         said = await _evaluated(config, "-l", user, *where)
         if self._usual is None:
@@ -177,16 +186,18 @@ class SSHConfig:
             return os.environ.get(given.removeprefix("$")) or None
         return self._path(given, tokens)
 
-    def _proxy(
-        self, jump: str | None, command: str | None, tokens: Mapping[str, str], config: Path
-    ) -> tuple[str, ...] | None:
-        """Return the command that connects. A jump is left to `ssh`, as `ssh` leaves it to another one."""
+    def _proxy(self, jump: str | None, command: str | None, tokens: Mapping[str, str], config: Path) -> ProxyWay | None:
+        """Return what connects. A jump is left to `ssh`, as `ssh` leaves it to another one."""
         if jump is not None:
             *through, last = (hop if hop.startswith("ssh://") else f"ssh://{hop}" for hop in jump.split(","))
             jumps = ("-J", ",".join(through)) if through else ()
             target = f"[{tokens['h']}]:{tokens['p']}"
-            return (_ssh(), "-F", self._guarding(config), *jumps, "-W", target, "--", last)
-        return None if command is None else ("/bin/sh", "-c", f"exec {expanded(command, tokens)}")
+            return ProxyWay(
+                (_ssh(), "-F", self._guarding(config), *jumps, "-W", target, "--", last), f"ProxyJump {jump}"
+            )
+        if command is None:
+            return None
+        return ProxyWay(("/bin/sh", "-c", f"exec {expanded(command, tokens)}"), "ProxyCommand")
 
     def _guarding(self, config: Path) -> str:
         """Return a configuration for jumps, where ours comes before the user's: all that `ssh` hands on to the `ssh` of
@@ -232,6 +243,19 @@ def _says_something(config: Path) -> bool:
         return False
 
 
+def _check_owner(config: Path) -> None:
+    """Raise SSHConfigError for a file that others can write, as it may name commands. OpenSSH does so without -F."""
+    status = config.stat()
+    if status.st_uid not in (0, os.getuid()):
+        raise SSHConfigError(
+            f"{config} belongs to the user with the id {status.st_uid}: OpenSSH does not take it, either"
+        )
+    if status.st_mode & 0o022:
+        raise SSHConfigError(
+            f"{config} can be written by others: OpenSSH does not take it, either; run `chmod go-w` on it"
+        )
+
+
 def _local_user() -> str:
     try:
         return getpass.getuser()
@@ -251,15 +275,19 @@ async def _evaluated(config: Path, *about: str) -> dict[str, list[str]]:
     process = await asyncio.create_subprocess_exec(
         _ssh(), "-G", "-F", str(config), *about,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )  # fmt: skip
     try:
         async with asyncio.timeout(_TIMEOUT):
             output, complaint = await process.communicate()
     except TimeoutError:
-        raise SSHConfigError(f"{config}: `ssh -G` takes more than {_TIMEOUT:g} s to read it") from None
+        raise SSHConfigError(
+            f"{config}: `ssh -G` takes more than {_TIMEOUT:g} s to read it; does a command of Match exec hang?"
+        ) from None
     finally:
         if process.returncode is None:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # also the command of Match exec, which holds its output
             await process.wait()
     if process.returncode:
         first = next((line for line in complaint.decode(errors="replace").splitlines() if line.strip()), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import contextlib
@@ -31,6 +32,11 @@ class _File(Struct, frozen=True):
     pairs: tuple[asyncssh.SSHKeyPair, ...]
     public: asyncssh.SSHKey | None
 
+    @property
+    def keys(self) -> set[bytes]:
+        """The public keys."""
+        return {pair.key_public_data for pair in self.pairs} | ({self.public.public_data} if self.public else set())
+
 
 @asynccontextmanager
 async def login_keys(told: Told, ssh: SSH, identity: Secret | None = None) -> AsyncIterator[list[asyncssh.SSHKeyPair]]:
@@ -45,16 +51,27 @@ async def login_keys(told: Told, ssh: SSH, identity: Secret | None = None) -> As
     only = ssh.identity_file
     named_in = f"{ssh.identity_source or 'the Site'}: spec.ssh.identityFile: {only}" if only else ""
     files = [found for name in ((only,) if only else told.identity_files) if (found := _read(name, told, named_in))]
-    named = {file.public.public_data: file for file in files if file.public is not None}
-    asks = told.agent is not None and (bool(named) if only or told.identities_only else True)
-    agent = await _agent(told.agent) if asks else None
+    locked = any(file.public is not None for file in files)
+    asks = told.agent is not None and (locked if only or told.identities_only else True)
+    agent = None
     try:
-        held = await _held(agent, told)
+        try:
+            async with asyncio.timeout(ssh.connect_timeout):
+                agent = await _agent(told.agent) if asks else None
+                held = await _held(agent, told)
+        except TimeoutError:
+            raise SSHConfigError(
+                f"the SSH agent at {told.agent} does not answer within {ssh.connect_timeout} s"
+                " (spec.ssh.connectTimeout); unset SSH_AUTH_SOCK to go without it"
+            ) from None
+        named = {key for file in files for key in file.keys}
         first = [pair for pair in held if pair.key_public_data in named]
-        if only and named and not first:
+        if only and locked and not first:
             raise SSHConfigError(_locked(named_in, told.agent is not None))
         others = [] if only or told.identities_only else [pair for pair in held if pair not in first]
-        yield [*first, *others, *(pair for file in files for pair in file.pairs)]
+        offered = {pair.key_public_data for pair in first}
+        in_files = [pair for file in files for pair in file.pairs]
+        yield [*first, *others, *(pair for pair in in_files if pair.has_cert or pair.key_public_data not in offered)]
     finally:
         if agent is not None:
             agent.close()

@@ -9,6 +9,7 @@ import asyncssh
 from msgspec import Struct
 
 from reconciler.hosts.known_hosts import Trusted
+from reconciler.hosts.proxy import Proxy
 from reconciler.hosts.ssh_config import Told
 from reconciler.model.errors import HostUnreachableError
 
@@ -62,21 +63,28 @@ class Gatekeeper(asyncssh.SSHClient):
         place = told.host if told.port == asyncssh.DEFAULT_PORT else f"[{told.host}]:{told.port}"
         self._place = told.alias or place
         self.strange_key: StrangeKey | None = None
+        self.proxy: Proxy | None = None
         self._connection: asyncssh.SSHClientConnection | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Return whether there was a server of SSH."""
+        return self._connection is not None and bool(self._connection.get_extra_info("server_version"))
 
     @property
     def exchanging_keys(self) -> bool:
         """Return whether a server answered, and no encryption is agreed on yet."""
         about = self._connection
-        return (
-            about is not None
-            and bool(about.get_extra_info("server_version"))
-            and not about.get_extra_info("send_cipher")
-        )
+        return about is not None and self.answered and not about.get_extra_info("send_cipher")
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """See asyncssh."""
         self._connection = conn
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - see asyncssh
+        """See asyncssh."""
+        if self.proxy is not None:
+            self.proxy.end()
 
     def validate_host_public_key(self, _host: str, _addr: str, _port: int, key: asyncssh.SSHKey) -> bool:
         """See asyncssh."""
@@ -89,6 +97,22 @@ def as_unreachable(error: Exception, where: str, gatekeeper: Gatekeeper | None, 
     """Return why there is no connection to `where` (`address:port`). `seconds`: the time-out."""
     strange_key = None if gatekeeper is None else gatekeeper.strange_key
     return HostUnreachableError(f"cannot connect to {where}: {_why(error, strange_key, gatekeeper, seconds)}")
+
+
+async def proxy_failure(
+    error: Exception, where: str, gatekeeper: Gatekeeper, seconds: int
+) -> HostUnreachableError | None:
+    """End the proxy, and return why there is no connection, if that is its failure and not the host's. `seconds`: the
+    time-out."""
+    if gatekeeper.proxy is None:
+        return None
+    failed = await gatekeeper.proxy.failure()
+    if gatekeeper.answered or not isinstance(error, asyncssh.DisconnectError | OSError):
+        return None
+    if isinstance(error, TimeoutError):
+        failed = failed or f"nothing came through {gatekeeper.proxy} within {seconds} s (spec.ssh.connectTimeout)"
+    failed = failed or f"{gatekeeper.proxy} ended, and no server of SSH answered through it"
+    return HostUnreachableError(f"cannot connect to {where}: {failed}")
 
 
 def _why(error: Exception, strange_key: StrangeKey | None, gatekeeper: Gatekeeper | None, seconds: int) -> str:
@@ -108,6 +132,11 @@ def _why(error: Exception, strange_key: StrangeKey | None, gatekeeper: Gatekeepe
             return f"the host cut the connection in the key exchange: maybe no algorithm is in common; {_OLD_HOST}"
         case asyncssh.ConnectionLost():
             return "the connection was cut before the login was done"
+        case asyncssh.DisconnectError() if "Too many authentication failures" in error.reason:
+            return (
+                "the host ended the login, as too many keys were offered before the right one; name that one by"
+                " spec.ssh.identityFile of the Site, or with IdentitiesOnly in ~/.ssh/config"
+            )
         case asyncssh.DisconnectError():
             return str(error.reason)
         case TimeoutError():

@@ -65,7 +65,8 @@ def context(vcenter: VCenter, timeout: float, trusted: str | None = None) -> ssl
             return trusting
         except (OSError, ssl.SSLError, ValueError) as error:
             where = vcenter.ca or f"the CA file {vcenter.ca_file}"
-            raise InventoryError(f"{vcenter.server}: {where} cannot be used: {error}") from None
+            why = getattr(error, "strerror", None) or error
+            raise InventoryError(f"{vcenter.server}: {where} cannot be used: {why}") from None
     certificate = _certificate(vcenter, timeout)
     wanted = vcenter.thumbprint.replace(":", "").lower()
     shown = hashlib.new(_ALGORITHMS[len(wanted)], certificate, usedforsecurity=False).hexdigest()

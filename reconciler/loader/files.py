@@ -28,6 +28,7 @@ LONGEST_WALK: Final = 60.0  # seconds
 MOST_LINKS: Final = 40  # on the way to one file
 STDIN: Final = "<stdin>"
 SUFFIXES: Final = (".yaml", ".yml")
+_IRREGULAR: Final = "is not a regular file; pipes and devices are not read"
 _FILE: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _ELSEWHERE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[\w.-]+@[\w.-]+:")
@@ -290,6 +291,10 @@ def read(found: Found, stdin: IO[bytes] | None, seen: Seen | None = None) -> str
     except OSError as error:
         missing = found.path is not None and found.top is None and error.errno == errno.ENOENT
         raise UnreadableError(f"cannot read: {_missing(str(found.path)) if missing else reason(error)}") from error
+    except UnreadableError as error:
+        if found.top is None and str(error) == _IRREGULAR:
+            raise UnreadableError(f"{_IRREGULAR}; pass what a program prints as standard input, with -f -") from None
+        raise
     if seen is not None:
         seen.add(found, content)
     return decode(content)
@@ -326,7 +331,7 @@ def _read(descriptor: int, largest: int) -> bytes:
         if stat.S_ISDIR(status.st_mode):
             raise UnreadableError("is a folder, not a file")
         if not stat.S_ISREG(status.st_mode):
-            raise UnreadableError("is not a regular file; pipes and devices are not read")
+            raise UnreadableError(_IRREGULAR)
         if status.st_size > largest:
             raise UnreadableError(_too_large(largest))
         return _bounded(file, largest)

@@ -130,10 +130,14 @@ class Operator:
         if not _NAME.fullmatch(identity):
             raise UsageError(f"--replica-id {identity}: use lower-case letters, digits, '-' and '.', 200 at most")
         self._leases = Leases(apart, namespace, identity, SystemClock(), busy=self._busy, changed=self._something.set)
-        self._namespaces = Mirror(api, path("namespaces", api=_CORE), self._changed)
+        logged: set[str] = set()
+        self._namespaces = Mirror(api, path("namespaces", api=_CORE), self._changed, logged=logged)
         within = options.namespaces or ("",)
         self._mirrors = {
-            kind: [Mirror(api, path(spec.plural, where), self._changed) for where in (("",) if spec.alone else within)]
+            kind: [
+                Mirror(api, path(spec.plural, where), self._changed, logged=logged)
+                for where in (("",) if spec.alone else within)
+            ]
             for kind, spec in KINDS.items()
         }
         publishing = Backoff(chance)

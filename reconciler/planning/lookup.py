@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TypeVar, cast
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -60,6 +61,14 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """` (did you mean "x"?)`, or nothing. What cannot be seen is escaped."""
     found = nearest(word, choices, alike=0.8)
     return "" if found is None else f" (did you mean {json.dumps(found, ensure_ascii=not found.isprintable())}?)"
+
+
+def _swapped(uuid: str) -> str:
+    """Return a UUID with the bytes of its first three groups swapped; empty if it is none."""
+    try:
+        return str(UUID(bytes_le=UUID(uuid).bytes))
+    except ValueError:
+        return ""
 
 
 class InventoryLookup:
@@ -208,6 +217,8 @@ class InventoryLookup:
                 raise NotFoundError(reason, frozenset(vm.uuid for vm in found))
             return self._checked(found[0])
         found = self._vms.get(wanted.name or "", [])
+        if not found and wanted.name in self._paths:
+            raise NotFoundError(f'no VM "{wanted.name}" in the inventory; a path is given as inventoryPath')
         if not found:
             raise NotFoundError(f'no VM "{wanted.name}" in the inventory{did_you_mean(wanted.name or "", self._vms)}')
         if len(found) > 1:
@@ -226,6 +237,10 @@ class InventoryLookup:
         if meant is not None:
             reason = f"{uuid} is the instance UUID of VM {meant.name}; vDVS knows it by its BIOS UUID, {meant.uuid}"
             raise NotFoundError(reason, frozenset({meant.uuid}))
+        if (swapped := _swapped(uuid)) in self._uuids:
+            meant = min(self._uuids[swapped], key=_place)
+            reason = f"{uuid} is how a guest may show the BIOS UUID of VM {meant.name}; vDVS knows it by {swapped}"
+            raise NotFoundError(reason, frozenset({swapped}))
         return Member(uuid, None)
 
     def paths_of(self, uuid: str) -> list[str]:

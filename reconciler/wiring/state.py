@@ -152,9 +152,16 @@ def audit_file() -> Path:
 
 
 def prepared(file: Path) -> Path:
-    """Return a file in the state folder after making its folders. Raises UsageError if one is not ours, or OSError."""
+    """Return a file in the state folder after making its folders. Raises UsageError if one is not ours, or cannot be
+    made."""
     for folder in dict.fromkeys((state_folder(), file.parent)):
-        private.make_folder(folder)
+        try:
+            private.make_folder(folder)
+        except OSError as error:
+            raise UsageError(
+                f"{folder}, where vdvs keeps state, cannot be made: {error.strerror} ({error.filename}); set"
+                " XDG_STATE_HOME to the full path of a folder that this user may write to"
+            ) from error
     return file
 
 

@@ -83,5 +83,17 @@ def test_a_site_on_the_command_line_goes_before_that_of_the_manifests(
     assert applied.vdvs("lab", "up").stdout.startswith("lab .vdvs-lab made")
     done = applied.vdvs("diff", "--site", "mine.yaml")
     assert done.stdout.startswith("site mine")
-    assert "this Site is not used: --site names another one" in done.stderr
+    assert "this Site is not used: --site (or VDVS_SITE) names another one" in done.stderr
     assert applied.vdvs("diff").stdout.startswith("site other")
+
+
+@pytest.mark.parametrize("command", ["diff", "get hosts", "apply"])
+def test_a_site_that_a_variable_names_and_that_is_gone_is_told_by_its_variable(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("VDVS_SITE", "old/site.yaml")
+    done = folder.vdvs(*command.split(), "-f", "manifests")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("vdvs: VDVS_SITE is old/site.yaml, and there is no such file")
+    given = folder.vdvs(*command.split(), "-f", "manifests", "--site", "manifests/site.yaml")
+    assert "VDVS_SITE is" not in given.stderr

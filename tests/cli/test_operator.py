@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from reconciler.cli.commands.daemons.watch import printer
+from reconciler.cli.kubectl.main import plugin
 from reconciler.cli.main import cli
 from reconciler.model.events import EventKind
 from tests.render import schemas
@@ -32,6 +33,13 @@ contexts: [{name: test, context: {cluster: test, user: test}}]
         (["--kubeconfig", "config", "--replica-id", "Ümlaut"], "--replica-id ümlaut: use lower-case letters"),
         (["--kubeconfig", "config", "--listen", "0.0.0.0:9182"], "can be reached from other machines"),
         (["--kubeconfig", "config", "--at-once", "0"], "--at-once"),
+        (["--kubeconfig", "config", "--namespaces", "a/b"], "'--namespaces': 'a/b' is no name of a namespace"),
+        (["--kubeconfig", "config", "--namespaces", "a,B"], "'--namespaces': 'B' is no name of a namespace"),
+        (["--kubeconfig", "config", "--namespaces", ""], "'--namespaces': it is empty"),
+        (["--kubeconfig", "config", "--namespaces", " , "], "'--namespaces': it is empty"),
+        (["--kubeconfig", "config", "--namespace", "a/b"], "'--namespace': 'a/b' is no name of a namespace"),
+        (["--kubeconfig", ""], "'--kubeconfig': it is empty"),
+        (["--kubeconfig", "config", "--context", ""], "'--context': it is empty"),
     ],
 )
 def test_what_keeps_it_from_starting_is_one_line(
@@ -43,6 +51,14 @@ def test_what_keeps_it_from_starting_is_one_line(
     assert done.exit_code == 2, done.output
     assert said in done.stderr
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("option", ["--context", "--kubeconfig", "-n"])
+@pytest.mark.parametrize("command", ["status", "approve vmgroup/blue"])
+def test_the_plugin_takes_no_empty_name_for_what_happens_to_be_current(command: str, option: str) -> None:
+    done = CliRunner().invoke(plugin, [*command.split(), option, ""], catch_exceptions=False, prog_name="kubectl vdvs")
+    assert done.exit_code == 2
+    assert "it is empty; is a variable not set?" in done.stderr
 
 
 def test_each_event_has_its_site() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,21 @@ def test_the_commit_stands_in_the_header(folder: Folder) -> None:
     assert "git" not in without.stdout.splitlines()[0]
 
 
+@pytest.mark.parametrize("command", ["get hosts", "explain vmgroup", "--help", "diff --help", "--version"])
+def test_a_reader_that_has_gone_is_an_exit_code(applied: Folder, command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        line, environment = (
+            [sys.executable, "-m", "reconciler", *command.split()],
+            os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        done = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, env=environment, check=False)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 @pytest.mark.parametrize("command", ["get hosts", "validate -f manifests", "--help"])
 @pytest.mark.parametrize(
     ("where", "said"),
@@ -132,3 +148,95 @@ def test_an_output_that_cannot_be_written(applied: Folder, command: str, where: 
         check=False,
     )
     assert (done.returncode, done.stderr) == (3, f"vdvs: {said}\n")
+
+
+@pytest.mark.parametrize("command", ["get hosts", "diff -f manifests", "apply -f manifests", "--help"])
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-"])
+def test_standard_error_may_be_closed(applied: Folder, command: str, closed: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m reconciler {command} {closed}', sys.executable],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stdout
+
+
+def test_no_standard_input_has_no_manifests(applied: Folder) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -m reconciler diff -f - <&-', sys.executable],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("<stdin>:1:1: ")
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("plan -f manifests --out site.plan", "site.plan"),
+        ("snapshot -f manifests --out site.snapshot", "site.snapshot"),
+        ("export -f manifests --split new", "new/configdbs/shared.yaml"),
+    ],
+)
+def test_a_full_disk_is_told_with_the_file(applied: Folder, command: str, file: str) -> None:
+    before = sorted(Path().rglob("*"))
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -f 0; exec "$0" -m reconciler {command}', sys.executable],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (3, f"vdvs: {file}: File too large")
+    assert [each for each in sorted(Path().rglob("*")) if each not in before and each.is_file()] == []
+
+
+@pytest.mark.parametrize("command", ["apply", "watch"])
+def test_a_state_folder_that_cannot_be_made_is_told_with_the_way_out(applied: Folder, command: str) -> None:
+    applied.edit("vmgroup.yaml", "5GB", "6GB")
+    Path("file").write_text("")
+    done = run(command, "-f", "manifests", XDG_STATE_HOME=str(Path("file").absolute()))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "where vdvs keeps state, cannot be made: Not a directory" in done.stderr
+    assert "set XDG_STATE_HOME" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("interrupt", ["", "trap '' INT; "], ids=["", "Ctrl-C is ignored"])
+def test_a_command_that_is_ended_tidies_up_as_after_ctrl_c(applied: Folder, number: int, interrupt: str) -> None:
+    with subprocess.Popen(
+        ["sh", "-c", f'{interrupt}exec "$0" -m reconciler get hosts --watch', sys.executable],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == -number
+    assert said.splitlines()[-1] == "vdvs: interrupted"
+
+
+def test_what_nohup_started_goes_on_after_a_hangup(applied: Folder) -> None:
+    with subprocess.Popen(
+        ["sh", "-c", "trap '' HUP; exec \"$0\" -m reconciler get hosts --watch", sys.executable],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130

@@ -259,7 +259,9 @@ class TestSiteFile:
             Path("m/site.yaml").write_text(SITE.replace("lab", "other") + other)
             loaded = load(["m"], site="site.yaml")
             assert loaded.site.name == "lab"
-            assert loaded.notes == ("note: m/site.yaml:1:1: this Site is not used: --site names another one",)
+            assert loaded.notes == (
+                "note: m/site.yaml:1:1: this Site is not used: --site (or VDVS_SITE) names another one",
+            )
 
     def test_it_holds_nothing_else(self) -> None:
         Path("site.yaml").write_text(SITE + "---\n" + host("esxi-1"))

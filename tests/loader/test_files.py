@@ -182,7 +182,8 @@ def test_what_is_not_a_file() -> None:
     assert errors_of("m", "/dev/zero", "nul\0.yaml") == [
         "m/folder.yaml:1:1: is a folder, not a file; rename it",
         "m/pipe.yaml:1:1: is not a regular file; pipes and devices are not read",
-        "/dev/zero:1:1: is not a regular file; pipes and devices are not read",
+        "/dev/zero:1:1: is not a regular file; pipes and devices are not read; pass what a program prints as standard"
+        " input, with -f -",
         "nul\\u0000.yaml:1:1: a file name cannot contain a NUL character",
     ]
 

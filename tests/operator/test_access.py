@@ -151,6 +151,42 @@ def test_what_is_not_followed_is_refused_in_words(tmp_path: Path, content: Any, 
     assert HIDDEN not in str(raised.value)
 
 
+@pytest.mark.parametrize("kind", ["clusters", "users", "contexts"])
+def test_what_is_not_used_may_be_as_it_likes(tmp_path: Path, kind: str) -> None:
+    file = config(tmp_path, **{"token": "mine"})
+    content = yaml.safe_load(file.read_text())
+    content[kind] += [{"name": "odd", kind[:-1]: {}}, {"name": "odder", kind[:-1]: {"server": 1, "exec": {}}}]
+    content[kind].append({"name": "oddest"})
+    file.write_text(yaml.safe_dump(content))
+    assert token(KubeConfig([file])) == "mine"
+    if kind == "contexts":
+        with pytest.raises(UsageError, match="its context 'odd': Object missing required field `cluster`"):
+            KubeConfig([file], "odd")
+
+
+def test_why_a_file_is_read_is_said_where_it_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for none in ("", ":"):
+        monkeypatch.setenv("KUBECONFIG", none)
+        with pytest.raises(
+            UsageError, match=r"\.kube/config cannot be read: .*; name a kubeconfig with --kubeconfig or"
+        ):
+            open_access()
+    named = config(tmp_path, tokenFile="gone")
+    with pytest.raises(UsageError, match=f"gone cannot be read: no such file or directory; {named} names it"):
+        login(KubeConfig([named]))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    with pytest.raises(UsageError, match="KUBERNETES_SERVICE_HOST is set, as in a pod"):
+        open_access()
+
+
+def test_a_user_without_a_home_is_told_what_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: (_ for _ in ()).throw(KeyError(uid)))
+    with pytest.raises(UsageError, match="name a kubeconfig"):
+        open_access()
+
+
 def test_an_error_of_syntax_shows_no_secret(tmp_path: Path) -> None:
     (tmp_path / "config").write_text(f"users:\n- token: '{HIDDEN}\n")
     with pytest.raises(UsageError, match=r"config is not valid YAML: line \d") as raised:

@@ -378,6 +378,17 @@ def test_a_page_that_is_too_large_is_asked_for_in_smaller_ones(monkeypatch: pyte
     play(scenario, prepare)
 
 
+def test_what_is_wrong_for_all_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def run(scene: Scene) -> None:
+        await scene.until()
+        logged: set[str] = set()
+        for words in ("away", "away", "late"):
+            Mirror(scene.api, AT, lambda: None, logged=logged)._failed(APIError(0, "Away", words))
+
+    play(run)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == ["away", "late"]
+
+
 def test_an_object_that_is_too_large_is_trouble_and_nothing_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "LARGEST", 3000)
 

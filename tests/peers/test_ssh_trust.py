@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import asyncssh
 import pytest
 from msgspec.structs import replace
 
+from reconciler.hosts import ssh_config
 from reconciler.hosts.ssh_config import SSHConfig, SSHConfigError
 from reconciler.model.kinds.site import SSH
 from reconciler.model.refs import Source
@@ -117,12 +120,90 @@ class TestWhatSshTakes:
         assert "line 2" in said
         assert "nonsense" in said.lower()
 
+    @pytest.mark.parametrize("mode", [0o620, 0o602])
+    @pytest.mark.usefixtures("known")
+    def test_what_others_can_write_is_refused_as_it_may_name_commands(
+        self, users: SSH, host: Server, dot_ssh: Path, mode: int
+    ) -> None:
+        (dot_ssh / "config").write_text("Host *\n  Compression no\n")
+        (dot_ssh / "config").chmod(mode)
+        assert f"{dot_ssh}/config can be written by others" in refusal(users, host)
+        (dot_ssh / "config").chmod(0o600)
+        with_agent(users, host, look)
+
     def test_without_an_ssh_program_the_config_is_not_passed_over(
         self, users: SSH, host: Server, dot_ssh: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (dot_ssh / "config").write_text("Host *\n  ProxyJump bastion\n")
         monkeypatch.setenv("PATH", str(dot_ssh))
         assert "takes the ssh program of OpenSSH to read" in refusal(users, host)
+
+
+class TestAWayThatFails:
+    """ProxyJump and ProxyCommand: what failed is the way, and not the host behind it."""
+
+    @pytest.mark.parametrize(
+        ("way", "said"),
+        [
+            ("ProxyCommand echo no route to the bastion >&2; exit 3", "failed: no route to the bastion"),
+            ("ProxyCommand sh -c 'exit 3'", "failed: exit code 3"),
+            ("ProxyCommand /nonexistent/relay %h", "/nonexistent/relay"),
+            ("ProxyCommand echo hello", "ended, and no server of SSH answered through it"),
+            ("ProxyCommand sleep 60", "nothing came through ProxyCommand of ~/.ssh/config within 1 s"),
+            ("ProxyJump nobody@127.0.0.1:1", "Connection refused"),
+            ("ProxyJump bastion.invalid", "bastion.invalid"),
+        ],
+    )
+    @pytest.mark.usefixtures("known")
+    def test_is_named_with_what_it_says(
+        self, users: SSH, host: Server, dot_ssh: Path, capfd: pytest.CaptureFixture[str], way: str, said: str
+    ) -> None:
+        (dot_ssh / "config").write_text(f"Host {host.address}\n  {way}\n")
+        refused = refusal(replace(users, connect_timeout=1) if "sleep" in way else users, host)
+        assert f"{way.split(' ')[0]} " in refused
+        assert "of ~/.ssh/config" in refused
+        assert said in refused
+        assert capfd.readouterr().err == ""
+
+    @pytest.mark.usefixtures("known")
+    def test_what_it_says_beside_is_no_data_of_the_host(self, users: SSH, host: Server, dot_ssh: Path) -> None:
+        (dot_ssh / "relay.py").write_text(RELAY)
+        relay = f"{sys.executable} {dot_ssh}/relay.py %h %p"
+        talk = "(while sleep 0.05; do echo I am relaying; done) >&2 & talk=$!"
+        (dot_ssh / "relay.sh").write_text(f"{talk}; {relay.replace('%h', '$1').replace('%p', '$2')}; kill $talk\n")
+        (dot_ssh / "config").write_text(f"Host *\n  ProxyCommand sh {dot_ssh}/relay.sh %h %p\n")
+        with_agent(users, host, look)
+
+    @pytest.mark.usefixtures("known")
+    def test_is_ended_with_the_attempt_and_with_the_connection(
+        self, users: SSH, host: Server, dot_ssh: Path, tmp_path: Path
+    ) -> None:
+        pids = tmp_path / "pids"
+        (dot_ssh / "relay.py").write_text(f"import os\nopen({str(pids)!r}, 'a').write(f'{{os.getpid()}} ')\n{RELAY}")
+        (dot_ssh / "config").write_text(f"Host *\n  ProxyCommand {sys.executable} {dot_ssh}/relay.py %h %p\n")
+        with_agent(users, host, look)
+
+        async def given_up(agent: HostAgent) -> None:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await agent.observe(Question())
+
+        (dot_ssh / "relay.py").write_text(
+            f"{(dot_ssh / 'relay.py').read_text().partition(RELAY)[0]}\nimport time\ntime.sleep(60)\n"
+        )
+        with_agent(users, host, given_up)
+        started = pids.read_text().split()
+        assert len(started) >= 2
+        assert not [pid for pid in started if Path("/proc", pid).exists()]
+
+    def test_a_hanging_command_of_the_config_is_ended(
+        self, users: SSH, host: Server, dot_ssh: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ssh_config, "_TIMEOUT", 0.5)
+        (dot_ssh / "config").write_text('Match exec "sleep 30"\n  Compression no\n')
+        begun = time.monotonic()
+        assert "Match exec" in refusal(users, host)
+        assert time.monotonic() - begun < 10
 
 
 class TestAHostWhoseKeyNobodyKnows:
@@ -264,13 +345,13 @@ class TestNothingIsGivenToAHost:
 @pytest.fixture
 def with_ssh_agent(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dot_ssh: Path) -> Iterator[Path]:
     """An SSH agent, which holds the key of the fleet; its socket."""
-    socket = tmp_path / "a"
-    with subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.PIPE, text=True) as program:
+    path = tmp_path / "a"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         assert "SSH_AUTH_SOCK" in program.stdout.readline()  # it listens
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
         subprocess.run(["ssh-add", "-q", str(fleet.key)], check=True)
-        yield socket
+        yield path
         program.terminate()
 
 
@@ -311,6 +392,55 @@ class TestIdentityFile:
         said = refusal(replace(settings(fleet), identity_file=str(tmp_path / "secret")), host)
         assert "is not a private key" in said
         assert "hunter2" not in said
+
+
+class TestAnAgentWithManyKeys:
+    """A host ends a login after six keys (MaxAuthTries)."""
+
+    @pytest.fixture
+    def crowded(self, with_ssh_agent: Path, fleet: Fleet, tmp_path: Path) -> None:  # noqa: ARG002 - it sets the agent
+        subprocess.run(["ssh-add", "-q", "-D"], check=True, stderr=subprocess.DEVNULL)
+        for number in range(8):
+            make_key(tmp_path / f"key{number}")
+            subprocess.run(["ssh-add", "-q", str(tmp_path / f"key{number}")], check=True)
+        subprocess.run(["ssh-add", "-q", str(fleet.key)], check=True)
+
+    @pytest.mark.usefixtures("known", "crowded")
+    def test_says_what_to_do(self, users: SSH, host: Server) -> None:
+        said = refusal(replace(users, identity_file=None), host)
+        assert "too many keys were offered" in said
+        assert "spec.ssh.identityFile" in said
+        assert "IdentitiesOnly" in said
+
+    @pytest.mark.usefixtures("known", "crowded")
+    def test_begins_with_the_one_that_the_config_names(
+        self, users: SSH, host: Server, dot_ssh: Path, fleet: Fleet
+    ) -> None:
+        (dot_ssh / "config").write_text(f"Host *\n  IdentityFile {fleet.key}\n")
+        with_agent(replace(users, identity_file=None), host, look)
+
+    @pytest.mark.usefixtures("known", "crowded")
+    def test_is_not_asked_for_an_identity_file_that_can_be_read(self, users: SSH, host: Server) -> None:
+        with_agent(users, host, look)
+
+
+@pytest.mark.usefixtures("known")
+def test_an_agent_that_hangs_is_named(
+    users: SSH, host: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "hangs"))
+        agent.listen()
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "hangs"))
+        said = refusal(replace(users, identity_file=None, connect_timeout=1), host)
+        assert f"the SSH agent at {tmp_path}/hangs does not answer within 1 s" in said
+        with_agent(users, host, look)
+
+
+@pytest.mark.usefixtures("dot_ssh")
+def test_a_known_hosts_file_that_is_a_folder_is_told(fleet: Fleet, host: Server, tmp_path: Path) -> None:
+    said = refusal(replace(settings(fleet), known_hosts_file=str(tmp_path)), host)
+    assert f"({tmp_path}: Is a directory)" in said
 
 
 @pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")

@@ -177,7 +177,7 @@ def test_the_operators_site_decides_whatever_a_push_adds(
             monkeypatch.setenv("VDVS_SITE", str(lab.site_file))
             said = vdvs("diff", "-f", str(lab.manifests), *options)
             assert said.exit_code == 0, said.output
-            assert f"note: {theirs}:1:1: this Site is not used: --site names another one" in said.stderr
+            assert f"note: {theirs}:1:1: this Site is not used: --site (or VDVS_SITE) names another one" in said.stderr
     assert stranger.heard == []
     assert not (lab.manifests / "their-lab").exists()
 

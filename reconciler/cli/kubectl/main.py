@@ -56,6 +56,8 @@ def _cluster(command: Command) -> Command:
 
 
 def _keep(context: click.Context, option: click.Parameter, given: object) -> None:
+    if given == "":  # which would mean the cluster and the namespace that happen to be the current ones
+        raise click.BadParameter("it is empty; is a variable not set?", param=option)
     if given:
         context.meta.setdefault(_PROGRAM, {})[option.name] = given
 

@@ -51,7 +51,7 @@ def check(manifests: ManifestSet) -> Iterator[ManifestError]:
 def unusable(document: Document, given_site: str | None) -> str | None:
     """Return why this Site is not used, where `given_site` is the path of --site; None: it is."""
     if given_site is not None:
-        return None if document.file.path == given_site else "--site names another one"
+        return None if document.file.path == given_site else "--site (or VDVS_SITE) names another one"
     if "ssh" in document.spec or "vsphere" in document.spec:
         return "hosts and vCenters, and the logins to them, are taken from --site FILE (or VDVS_SITE) only"
     folder = os.path.realpath(document.file.folder)

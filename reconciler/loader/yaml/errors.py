@@ -11,6 +11,7 @@ from yaml.reader import ReaderError
 from reconciler.loader.wording import quoted
 
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+_CONFLICT: Final = re.compile(r"^(<{7}|>{7}|\|{7})( |$)|^={7}$", re.MULTILINE)  # as git leaves it
 _UNCLOSED: Final = ("found unexpected end of stream", "found unexpected document indicator")
 _CLEARER: Final = {
     "mapping values are not allowed in this context": "a ':' where no key can be; "
@@ -30,6 +31,9 @@ def syntax_error(error: Exception, text: str, lines_before: int) -> tuple[tuple[
 
     `lines_before`: number of lines of the file before `text`.
     """
+    if conflict := _CONFLICT.search(text):
+        line, column = position_of(text, conflict.start())
+        return (line + lines_before, column), "a merge conflict is left here; choose one side, and remove its marks"
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         problem = error.problem or "not valid YAML"
         mark = error.problem_mark

@@ -42,6 +42,8 @@ SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _PLUGIN_APIS: Final = tuple(f"client.authentication.k8s.io/{version}" for version in ("v1", "v1beta1"))
 _EARLY: Final = timedelta(seconds=10)  # a login that is valid for less is not used any more
 _LARGEST_TOKEN: Final = 2**16  # bytes
+_NAME_ONE: Final = "name a kubeconfig with --kubeconfig or KUBECONFIG"
+_POD: Final = f"KUBERNETES_SERVICE_HOST is set, as in a pod; elsewhere, {_NAME_ONE}"
 
 T = TypeVar("T")
 
@@ -75,12 +77,13 @@ def open_access(kubeconfig: Path | None = None, context: str | None = None) -> A
     else by ~/.kube/config. Raises UsageError."""
     if kubeconfig is not None:
         return KubeConfig([kubeconfig], context)
-    if named := os.environ.get("KUBECONFIG"):
-        return KubeConfig([Path(one) for one in named.split(os.pathsep) if one], context)
+    if named := [Path(one) for one in os.environ.get("KUBECONFIG", "").split(os.pathsep) if one]:
+        return KubeConfig(named, context)
     if context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
         port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
         return InCluster(os.environ["KUBERNETES_SERVICE_HOST"], port, SERVICE_ACCOUNT)
-    return KubeConfig([Path.home() / ".kube" / "config"], context)
+    usual = Path(os.path.expanduser("~/.kube/config"))  # noqa: PTH111 - Path.home raises for a user without a home
+    return KubeConfig([usual], context)
 
 
 class InCluster:
@@ -90,13 +93,13 @@ class InCluster:
         self.server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
         self._folder = folder
         self._tls: ssl.SSLContext | None = self._trusting()
-        self.namespace = _read(folder / "namespace").decode(errors="replace").strip()
+        self.namespace = _read(folder / "namespace", _POD).decode(errors="replace").strip()
 
     async def login(self) -> Login:
         """See APIAccess."""
         if self._tls is None:
             self._tls = self._trusting()
-        return Login(_token_in(self._folder / "token"), self._tls)
+        return Login(_token_in(self._folder / "token", _POD), self._tls)
 
     def forget(self, login: Login) -> None:
         """See APIAccess. The CAs may have been replaced; the token is read each time."""
@@ -104,7 +107,7 @@ class InCluster:
             self._tls = None
 
     def _trusting(self) -> ssl.SSLContext:
-        return _tls(_read(self._folder / "ca.crt"), str(self._folder / "ca.crt"))
+        return _tls(_read(self._folder / "ca.crt", _POD), str(self._folder / "ca.crt"))
 
 
 class _Cluster(Struct, rename="kebab"):
@@ -151,17 +154,17 @@ class _Context(Struct):
 
 class _NamedCluster(Struct):
     name: str
-    cluster: _Cluster
+    cluster: Any = None  # a _Cluster, if it is the one that is used
 
 
 class _NamedUser(Struct):
     name: str
-    user: _User
+    user: Any = None  # a _User
 
 
 class _NamedContext(Struct):
     name: str
-    context: _Context
+    context: Any = None  # a _Context
 
 
 class _Config(Struct, rename="kebab"):
@@ -219,7 +222,9 @@ class KubeConfig:
             if self._kept is None or (self._until is not None and self._now() > self._until - _EARLY):
                 self._kept = await self._make()
             kept = self._kept
-        return kept if self._token_file is None else kept._replace(token=_token_in(self._token_file))
+        if self._token_file is None:
+            return kept
+        return kept._replace(token=_token_in(self._token_file, f"{self._where} names it"))
 
     def forget(self, login: Login) -> None:
         """See APIAccess."""
@@ -230,12 +235,12 @@ class KubeConfig:
         cluster, cluster_folder, user, folder, _ = self._choose()
         if cluster.server.rstrip("/") != self.server:
             raise UsageError(f"{self._where} names another server now, {cluster.server}: start again for it")
-        certificate = _content(user.client_certificate_data, user.client_certificate, folder)
+        certificate = _content(user.client_certificate_data, user.client_certificate, folder, self._where)
         key_data = None if user.client_key_data is None else user.client_key_data.reveal()
-        key = _content(key_data, user.client_key, folder)
+        key = _content(key_data, user.client_key, folder, self._where)
         token, self._until = user.token, None
         if user.exec is not None:
-            made = await _ask(user.exec, cluster, cluster_folder, folder)
+            made = await _ask(user.exec, cluster, cluster_folder, folder, self._where)
             token, self._until = made.token, made.expiration_timestamp
             if made.client_key_data is not None:
                 certificate, key = made.client_certificate_data.encode(), made.client_key_data.reveal().encode()
@@ -243,7 +248,9 @@ class KubeConfig:
         name = cluster.tls_server_name
         if cluster.server.startswith("http:"):
             return Login(_checked(token, self._where), None, name)
-        authority = _content(cluster.certificate_authority_data, cluster.certificate_authority, cluster_folder)
+        authority = _content(
+            cluster.certificate_authority_data, cluster.certificate_authority, cluster_folder, self._where
+        )
         return Login(_checked(token, self._where), _tls(authority, self._where, certificate, key), name)
 
     @property
@@ -251,9 +258,9 @@ class KubeConfig:
         return os.pathsep.join(map(str, self._files))
 
     def _choose(self) -> _Chosen:
-        clusters: dict[str, tuple[_Cluster, Path]] = {}
-        users: dict[str, tuple[_User, Path]] = {}
-        contexts: dict[str, _Context] = {}
+        clusters: dict[str, tuple[object, Path]] = {}
+        users: dict[str, tuple[object, Path]] = {}
+        contexts: dict[str, tuple[object, Path]] = {}
         current = self._context or ""
         for file in self._files:
             if len(self._files) > 1 and not file.exists():
@@ -265,22 +272,28 @@ class KubeConfig:
             for user in config.users or ():
                 users.setdefault(user.name, (user.user, folder))
             for context in config.contexts or ():
-                contexts.setdefault(context.name, context.context)
+                contexts.setdefault(context.name, (context.context, folder))
         if not current:
             raise UsageError(f"{self._where} has no current-context; choose one with --context")
-        chosen = self._named("context", contexts, current)
-        its_cluster, its_folder = self._named("cluster", clusters, chosen.cluster)
-        its_user, user_folder = self._named("user", users, chosen.user) if chosen.user else (_User(), its_folder)
+        chosen, _ = self._named("context", contexts, current, _Context)
+        its_cluster, its_folder = self._named("cluster", clusters, chosen.cluster, _Cluster)
+        no_user = (_User(), its_folder)
+        its_user, user_folder = self._named("user", users, chosen.user, _User) if chosen.user else no_user
         for refused, why in _refused(its_cluster, its_user):
             if refused:
                 raise UsageError(f"{self._where}: context {clip(current, 100)}: {why}")
         return _Chosen(its_cluster, its_folder, its_user, user_folder, chosen.namespace or "default")
 
-    def _named(self, what: str, there: Mapping[str, T], name: str) -> T:
-        if name in there:
-            return there[name]
-        names = clip(", ".join(sorted(there)), 200) or "none"
-        raise UsageError(f"{self._where} has no {what} {clip(name, 100)!r}; there are: {names}")
+    def _named(self, what: str, there: Mapping[str, tuple[object, Path]], name: str, type: type[T]) -> tuple[T, Path]:
+        """Return what is called so, with its folder. Others than that may be as they like."""
+        if name not in there:
+            names = clip(", ".join(sorted(there)), 200) or "none"
+            raise UsageError(f"{self._where} has no {what} {clip(name, 100)!r}; there are: {names}")
+        found, folder = there[name]
+        try:
+            return msgspec.convert(found, type, dec_hook=_secret), folder
+        except msgspec.ValidationError as error:
+            raise UsageError(f"{self._where} is no kubeconfig: its {what} {clip(name, 100)!r}: {error}") from None
 
 
 def _refused(cluster: _Cluster, user: _User) -> Sequence[tuple[bool, str]]:
@@ -321,9 +334,9 @@ def _is_loopback(host: str) -> bool:
 
 def _parsed(file: Path) -> _Config:
     try:
-        return msgspec.yaml.decode(_read(file), type=_Config, dec_hook=_secret)
+        return msgspec.yaml.decode(_read(file, _NAME_ONE), type=_Config)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{file} is no kubeconfig: {error}; name one with --kubeconfig") from None
+        raise UsageError(f"{file} is no kubeconfig: {error}; {_NAME_ONE}") from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         # Its message would show the line, which may hold a secret.
         mark = getattr(error.__context__, "problem_mark", None)
@@ -337,25 +350,26 @@ def _secret(wanted: type, value: object) -> Secret:
     raise TypeError(f"expected a text, got `{type(value).__name__}`")
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path, about: str) -> bytes:
+    """Return the content of a file. `about`: why it is read, or what to do if it cannot be."""
     try:
         return file.read_bytes()
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {str(error.strerror).lower()}; --kubeconfig leads to it") from None
+        raise UsageError(f"{file} cannot be read: {str(error.strerror).lower()}; {about}") from None
 
 
-def _content(data: str | None, path: str, folder: Path) -> bytes:
+def _content(data: str | None, path: str, folder: Path, where: str) -> bytes:
     """Return what a kubeconfig holds itself, in base64, or names; empty: neither. What it holds counts first."""
     if not data:
-        return _read(folder / path) if path else b""
+        return _read(folder / path, f"{where} names it") if path else b""
     try:
         return b64decode(data, validate=True)
     except binascii.Error:
-        raise UsageError("the kubeconfig has a certificate or key that is not base64") from None
+        raise UsageError(f"{where} has a certificate or key that is not base64") from None
 
 
-def _token_in(file: Path) -> Secret:
-    content = _read(file)
+def _token_in(file: Path, about: str) -> Secret:
+    content = _read(file, about)
     token = _checked(Secret(content[:_LARGEST_TOKEN].decode(errors="replace").strip()), str(file))
     if token is None:
         raise UsageError(f"{file} is empty; it should have the token for the Kubernetes API")
@@ -387,13 +401,13 @@ def _tls(authority: bytes, where: str, certificate: bytes = b"", key: bytes = b"
     return context
 
 
-async def _ask(plugin: _Exec, cluster: _Cluster, cluster_folder: Path, folder: Path) -> _Credential:
+async def _ask(plugin: _Exec, cluster: _Cluster, cluster_folder: Path, folder: Path, where: str) -> _Credential:
     """Run an exec plugin. Source: Kubernetes documentation, client-go credential plugins."""
     command = str(folder / plugin.command) if "/" in plugin.command else plugin.command
     name = f"the exec plugin {clip(plugin.command, 200)}"
     spec: dict[str, Any] = {"interactive": False}
     if plugin.provide_cluster_info:
-        authority = _content(cluster.certificate_authority_data, cluster.certificate_authority, cluster_folder)
+        authority = _content(cluster.certificate_authority_data, cluster.certificate_authority, cluster_folder, where)
         spec["cluster"] = {
             "server": cluster.server,
             "tls-server-name": cluster.tls_server_name or "",

@@ -42,7 +42,10 @@ _log = logging.getLogger(__name__)
 
 
 class Mirror:
-    """Mirrors the list at `path`. Objects are kept as `compact` makes them."""
+    """Mirrors the list at `path`. Objects are kept as `compact` makes them.
+
+    `logged`: troubles that are in the log already, of several mirrors: an API that is away is so for all of them.
+    """
 
     def __init__(
         self,
@@ -52,7 +55,10 @@ class Mirror:
         *,
         chance: Callable[[], float] = chance,
         clock: Clock | None = None,
+        logged: set[str] | None = None,
     ) -> None:
+        self._logged: set[str] = set() if logged is None else logged
+        self._words = ""
         self.synced = asyncio.Event()
         self.trouble = ""
         self._api = api
@@ -148,13 +154,17 @@ class Mirror:
             words += "; grant it by a ClusterRole or Role"
         if not self.trouble:
             self._since = self._now().isoformat(timespec="seconds").replace("+00:00", "Z")
-            _log.warning("%s", words)
+            if words not in self._logged:
+                _log.warning("%s", words)
+            self._logged.add(words)
+            self._words = words
         self.trouble = f"{words} (since {self._since})"
 
     def _worked(self) -> None:
         self._backoff.worked(self._path)
         if self.trouble:
             _log.info("%s is up to date again", self._path)
+            self._logged.discard(self._words)
             self.trouble = ""
 
 

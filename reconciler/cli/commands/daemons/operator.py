@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import click
 
@@ -10,19 +11,54 @@ from reconciler.cli import exits, options
 from reconciler.cli.commands.daemons import collect_garbage
 from reconciler.cli.commands.daemons.watch import Terminal, printer
 
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def _namespace(_context: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    """Check the name of a namespace. Raises BadParameter."""
+    if given is not None and not _NAMESPACE.fullmatch(given):
+        raise click.BadParameter(
+            f"{given!r} is no name of a namespace: lower-case letters, digits and '-', 63 at most", param=option
+        )
+    return given
+
+
+def _namespaces(context: click.Context, option: click.Parameter, given: str | None) -> tuple[str, ...]:
+    """Return the names of namespaces; without any, all would be meant."""
+    if given is None:
+        return ()
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    if not names:
+        raise click.BadParameter("it is empty; is a variable not set?", param=option)
+    return tuple(dict.fromkeys(_namespace(context, option, name) or "" for name in names))
+
+
+def _named(_context: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    if given == "":
+        raise click.BadParameter("it is empty; is a variable not set?", param=option)
+    return given
+
 
 @click.command(short_help="Reconcile the manifests on a Kubernetes API.")
 @click.option(
     "--namespaces",
     metavar="NAME,...",
-    default="",
+    callback=_namespaces,
     help="Look at objects of these namespaces only; default: of all, as far as a Site admits them.",
 )
-@click.option("--kubeconfig", metavar="FILE", help="How to reach the API; default: $KUBECONFIG, or as a pod does.")
-@click.option("--context", metavar="NAME", help="The context of the kubeconfig; default: its current one.")
+@click.option(
+    "--kubeconfig",
+    metavar="FILE",
+    callback=_named,
+    help="How to reach the API; default: $KUBECONFIG, or as a pod does.",
+)
+@click.option(
+    "--context", metavar="NAME", callback=_named, help="The context of the kubeconfig; default: its current one."
+)
 @click.option(
     "--namespace",
     metavar="NAME",
+    callback=_namespace,
     help="The operator's own namespace, for Leases and Secrets; default: that of its pod, or of the context.",
 )
 @click.option("--replica-id", metavar="NAME", help="The name of this replica; default: $HOSTNAME, or that of the host.")
@@ -44,7 +80,7 @@ from reconciler.cli.commands.daemons.watch import Terminal, printer
 @options.audit_log
 @options.output("text", "json")
 @options.verbose
-def operator(namespaces: str, output: str, **given: Any) -> int:
+def operator(namespaces: tuple[str, ...], output: str, **given: Any) -> int:
     """Reconcile the objects of a Kubernetes API as `vdvs watch` does with manifests in files. Ends with SIGINT or
     SIGTERM, exit 0.
 
@@ -71,10 +107,9 @@ def operator(namespaces: str, output: str, **given: Any) -> int:
         terminals.append(Terminal(printer(output, site)))
         return terminals[-1]
 
-    names = tuple(name.strip() for name in namespaces.split(",") if name.strip())
     audit_log = click.get_current_context().meta[options.AUDIT]
     server = ServerOptions(**{name: given.pop(name) for name in ServerOptions.__struct_fields__})
-    run_operator(OperatorOptions(names, server=server, audit_log=audit_log, **given), terminal, report)
+    run_operator(OperatorOptions(namespaces, server=server, audit_log=audit_log, **given), terminal, report)
     for each in terminals:
         if each.failure is not None:
             raise each.failure

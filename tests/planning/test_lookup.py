@@ -1,0 +1,34 @@
+"""VMs that are named by what others call them: who is meant is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.model.inventory import Inventory, VirtualMachine
+from reconciler.model.kinds.vmgroup import VMRef
+from reconciler.planning.lookup import InventoryLookup, NotFoundError
+
+BIOS, INSTANCE = "564d865d-9979-5dd2-aeac-9a90bfbdfcb7", "50219711-7f35-c0c5-1d36-2b0a5a1b7a51"
+IN_THE_GUEST = "5d864d56-7999-d25d-aeac-9a90bfbdfcb7"
+SITE = Inventory((), (), (VirtualMachine("web", "/DC0/vm/a/web", BIOS, INSTANCE, None, None, ()),))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (VMRef(uuid=INSTANCE), f"is the instance UUID of VM web; vDVS knows it by its BIOS UUID, {BIOS}"),
+        (VMRef(uuid=IN_THE_GUEST), f"is how a guest may show the BIOS UUID of VM web; vDVS knows it by {BIOS}"),
+        (VMRef(name="/DC0/vm/a/web"), "a path is given as inventoryPath"),
+        (VMRef(name="weeb"), 'did you mean "web"'),
+    ],
+)
+def test_who_is_meant_is_told(wanted: VMRef, said: str) -> None:
+    with pytest.raises(NotFoundError, match=said) as raised:
+        InventoryLookup(SITE).member(wanted)
+    assert raised.value.unclear.meant == (frozenset({BIOS}) if wanted.uuid else None)
+
+
+def test_a_uuid_that_nothing_has_is_nobodys() -> None:
+    nobody = "12345678-1234-1234-1234-123456789abc"
+    lookup = InventoryLookup(SITE)
+    assert lookup.unknown(lookup.member(VMRef(uuid=nobody)))
