@@ -81,10 +81,10 @@ def _of_object(
 ) -> tuple[list[Event], Seen]:
     events: list[Event] = []
     first = before or after
-    if first is not None and first.op is not Op.KEEP and not _same(first, seen.change):
+    if first is not None and not _is_well(first) and not _same(first, seen.change):
         seen = _reported(seen, first, look)
         events.append(Event(_kind(first), first.ref, told(first), first, seen.since))
-    if after is None or after.op is Op.KEEP:
+    if after is None or _is_well(after):
         if seen.change is not None:
             events.append(_settled(seen.change, result))
         return events, Seen()
@@ -123,9 +123,15 @@ def _not_healed(after: Change, result: ObjectResult) -> Event:
     return Event(EventKind.EXPOSED, after.ref, f"ACCESS STAYS WIDENED ({what}); not healed: {result.detail}", after)
 
 
+def _is_well(change: Change) -> bool:
+    return change.op is Op.KEEP and change.host_state is None
+
+
 def _kind(change: Change) -> EventKind:
-    """The event of a difference; an undeclared object that holds rights is drift."""
-    return EventKind.DRIFTED if change.op is Op.UNMANAGED and change.rights else _EVENTS[change.op]
+    """The event of a difference. An undeclared object that holds rights is drift, and so is a host that is open though
+    its manifest says nothing else, as no ConfigDB selects it."""
+    is_drift = change.op is Op.KEEP or (change.op is Op.UNMANAGED and change.rights)
+    return EventKind.DRIFTED if is_drift else _EVENTS[change.op]
 
 
 def _unreadable(seen: Seen, changes: Iterable[Change]) -> bool:
