@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.controller.narrowing import narrowed
 from reconciler.controller.transitions import Look, transitions
 from reconciler.loader import load
 from reconciler.model.base import Risk
@@ -332,6 +333,27 @@ class TestWhoSilences:
         site.sql("UPDATE privileges SET max_volume_size = 0")
         site.reconcile(HEAL)
         assert site.sql(LIMITS) == [(1, 200, 5120)]
+
+    def test_a_label_by_which_no_config_db_selects_a_host_is_told_and_that_it_is_open(self, site: LabSite) -> None:
+        site.write(SEED.replace("{mode: MultiNode", "{hosts: {matchLabels: {a: b}}, mode: MultiNode"))
+        for host in ("esxiz10", "esxiz20"):
+            manifest = site.manifests / f"host-{host}.yaml"
+            manifest.write_text(
+                manifest.read_text().replace(f"{{name: {host}}}", f"{{name: {host}, labels: {{a: b}}}}")
+            )
+        site.reconcile(applying=TEAM)
+        before = load([str(site.manifests)]).desired
+        manifest.write_text(manifest.read_text().replace("a: b", "a: c"))
+        assert [(str(event.ref), event.message) for event in narrowed(before, load([str(site.manifests)]).desired)] == [
+            ("host/esxiz20", "its labels are others now, and configdb/shared selects it no more")
+        ]
+        site.link("esxiz20").unlink()
+        done = site.reconcile(HEAL)
+        look = Look(done.before.observed_at, first=False)
+        events, state = transitions({}, done, look, healing=True)
+        told = [(event.kind, event.message) for event in events if str(event.ref) == "host/esxiz20"]
+        assert told == [(EventKind.DRIFTED, "OPEN: every VM may create volumes without limit on this host")]
+        assert transitions(state, done, look, healing=True)[0] == ()
 
     def test_one_that_was_applied_does_and_is_told(self, site: LabSite) -> None:
         site.write(self.ASKING)
