@@ -26,6 +26,7 @@ _EVENTS = {
 
 _HEALABLE = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE})
 _RIGHTS_SHOWN = 3
+MOST_UNDECLARED = 100  # events of one pass about objects that no manifest declares
 _NOT_HEALED = {Status.FAILED: EventKind.FAILED, Status.BLOCKED: EventKind.BLOCKED}
 
 
@@ -73,7 +74,31 @@ def transitions(previous: State, outcome: Outcome, look: Look, *, healing: bool)
     events += [
         Event(EventKind.GONE, ref, "no longer declared, and no longer there") for ref in gone if previous[ref].change
     ]
-    return tuple(events), state
+    return tuple(_bounded(events, previous)), state
+
+
+def _bounded(events: list[Event], previous: State) -> list[Event]:
+    """Count the events about objects that no manifest declares beyond the first MOST_UNDECLARED, those with rights
+    first: whoever writes a config DB can put any number of them there, and events are kept, sent and read."""
+    about = [event for event in events if _undeclared(event, previous)]
+    if len(about) <= MOST_UNDECLARED:
+        return events
+    about.sort(key=lambda event: event.change is None or not event.change.rights)
+    left_out = set(map(id, about[MOST_UNDECLARED:]))
+    with_rights = sum(event.change is not None and bool(event.change.rights) for event in about[MOST_UNDECLARED:])
+    rest = (
+        f"{len(left_out)} more objects that no manifest declares appeared or went, {with_rights} of which hold rights;"
+        " `vdvs diff --full` shows all that are there"
+    )
+    kept = [event for event in events if id(event) not in left_out]
+    return [*kept, Event(EventKind.REMARK, None, rest)]
+
+
+def _undeclared(event: Event, previous: State) -> bool:
+    if event.ref is None or event.kind is EventKind.HEALED:
+        return False
+    change = event.change or previous.get(event.ref, Seen()).change
+    return change is not None and change.op is Op.UNMANAGED
 
 
 def _of_object(
