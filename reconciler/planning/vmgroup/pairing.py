@@ -114,7 +114,7 @@ def _exchanged(group: ResolvedVMGroup, before: VMGroupState, last: str | None) -
     """
     if before.uuid in (group.uuid, group.was):
         return ""
-    if "/" in before.uuid or before.uuid in ("", ".", ".."):
+    if {"", ".", ".."} & set(before.uuid.split("/")):
         folder = f"the folder dockvols/{before.uuid}"
         return f'EXPOSED: its uuid in the config DB, "{before.uuid}", is none: its VMs get what is in {folder}'
     if last is None or last == before.uuid:
