@@ -144,15 +144,16 @@ async def assess(
     another. `takes_back`: see `Policy`. Raises InventoryError when the inventory cannot be read at all.
     """
     avoid = tuple(avoid)
-    turn = world.memory.witnesses.turn(world.books)
+    witnesses = world.memory.witnesses
+    turn, folders_turn = witnesses.turn(world.books), witnesses.folders_turn(world.books)
     (places, resolving), foreseen = await gather_both(
         _looked_up(desired, world), _foreseen(desired, world, avoid, turn)
     )
     observed, others = await gather_both(
-        observe(places, world.hosts, world.observer, avoid, foreseen, turn=turn),
+        observe(places, world.hosts, world.observer, avoid, foreseen, turn=turn, folders_turn=folders_turn),
         observe_undeclared_hosts(undeclared_hosts(desired, places.inventory), world.hosts),
     )
-    observed = await world.memory.witnesses.confirm(places, observed, world.hosts, world.books)
+    observed = await witnesses.confirm(places, observed, world.hosts, world.books)
     observed = replace(observed, undeclared_hosts=others, kept=await asyncio.to_thread(world.books.kept))
     world.memory.observed = observed
     resolved = await resolving
@@ -513,8 +514,9 @@ def _readers(seen: Assessment) -> tuple[str, ...]:
 
 
 def _writers(steps: Plan) -> frozenset[str]:
-    """Return the hosts that wrote: a commit is read back through another."""
-    return frozenset(step.writer for step in steps.config_dbs) | {step.writer for step in steps.moves}
+    """Return the hosts that wrote: what they wrote is read back through another."""
+    databases = {step.writer for step in steps.config_dbs} | {step.writer for step in steps.moves}
+    return frozenset(databases | {step.host for step in steps.files})
 
 
 def _unchanged(steps: Plan, seen: Observed) -> Mapping[str, ObservedHost]:
@@ -522,7 +524,7 @@ def _unchanged(steps: Plan, seen: Observed) -> Mapping[str, ObservedHost]:
     that wrote, as their agents report no change from before that."""
     if steps.hosts or steps.moves or any(step.changes_hosts for step in steps.config_dbs):
         return {}
-    wrote = _writers(steps) | {step.host for step in steps.files}
+    wrote = _writers(steps)
     answered = {name: host for name, host in seen.hosts.items() if isinstance(host, ObservedHost)}
     return {
         name: host for name, host in answered.items() if name not in wrote and host.db_mode is not DBMode.BROKEN_LINK

@@ -11,6 +11,7 @@ from reconciler.model.events import Event, EventKind
 from reconciler.model.kinds.configdb import DesiredConfigDB, Unmanaged
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Desired, Reconcile
+from reconciler.planning.configdb.resolve import selects
 
 _ABOUT_IT = frozenset(
     {"ref", "source", "labels", "previous_names", "folders", "owner", "was"}
@@ -36,6 +37,7 @@ def narrowed(before: Desired, now: Desired) -> Iterator[Event]:
             yield _event(item.ref, "no manifest declares it any more, so it is no longer compared with anything")
         elif item is not after[item.ref] and (gone := list(_unstated(item, after[item.ref]))):
             yield _event(item.ref, f"its manifest no longer says {', '.join(gone)}, which is compared no more")
+    yield from _left(before, now)
     asked = {each.ref: each.mode for each in before.treatments}
     for each in now.treatments:
         if asked.get(each.ref) not in (each.mode, Reconcile.DISABLED):
@@ -48,6 +50,19 @@ def alone(before: Mapping[ObjectRef, Reconcile], now: Mapping[ObjectRef, Reconci
     for ref in sorted(now, key=lambda ref: ref.sort_key):
         if before.get(ref) not in (now[ref], Reconcile.DISABLED):
             yield _event(ref, f"its annotation vdvs.io/reconcile: {now[ref]} was applied: {_MEANS[now[ref]]}")
+
+
+def _left(before: Desired, now: Desired) -> Iterator[Event]:
+    """Yield an event for each Host whose labels changed so that a ConfigDB selects it no more."""
+    hosts = {host.ref: host for host in now.hosts}
+    for host in before.hosts:
+        after = hosts.get(host.ref)
+        if after is None or after.labels == host.labels:
+            continue
+        still = {db.ref for db in now.config_dbs if selects(db, after, None)}
+        for db in before.config_dbs:
+            if selects(db, host, None) and db.ref not in still:
+                yield _event(host.ref, f"its labels are others now, and {db.ref} selects it no more")
 
 
 def another_set(before: str, now: str) -> Iterator[Event]:

@@ -26,6 +26,7 @@ _EVENTS = {
 
 _HEALABLE = frozenset({Op.CREATE, Op.UPDATE, Op.DELETE})
 _RIGHTS_SHOWN = 3
+MOST_UNDECLARED = 100  # events of one pass about objects that no manifest declares
 _NOT_HEALED = {Status.FAILED: EventKind.FAILED, Status.BLOCKED: EventKind.BLOCKED}
 
 
@@ -73,7 +74,31 @@ def transitions(previous: State, outcome: Outcome, look: Look, *, healing: bool)
     events += [
         Event(EventKind.GONE, ref, "no longer declared, and no longer there") for ref in gone if previous[ref].change
     ]
-    return tuple(events), state
+    return tuple(_bounded(events, previous)), state
+
+
+def _bounded(events: list[Event], previous: State) -> list[Event]:
+    """Count the events about objects that no manifest declares beyond the first MOST_UNDECLARED, those with rights
+    first: whoever writes a config DB can put any number of them there, and events are kept, sent and read."""
+    about = [event for event in events if _undeclared(event, previous)]
+    if len(about) <= MOST_UNDECLARED:
+        return events
+    about.sort(key=lambda event: event.change is None or not event.change.rights)
+    left_out = set(map(id, about[MOST_UNDECLARED:]))
+    with_rights = sum(event.change is not None and bool(event.change.rights) for event in about[MOST_UNDECLARED:])
+    rest = (
+        f"{len(left_out)} more objects that no manifest declares appeared or went, {with_rights} of which hold rights;"
+        " `vdvs diff --full` shows all that are there"
+    )
+    kept = [event for event in events if id(event) not in left_out]
+    return [*kept, Event(EventKind.REMARK, None, rest)]
+
+
+def _undeclared(event: Event, previous: State) -> bool:
+    if event.ref is None or event.kind is EventKind.HEALED:
+        return False
+    change = event.change or previous.get(event.ref, Seen()).change
+    return change is not None and change.op is Op.UNMANAGED
 
 
 def _of_object(
@@ -81,10 +106,10 @@ def _of_object(
 ) -> tuple[list[Event], Seen]:
     events: list[Event] = []
     first = before or after
-    if first is not None and first.op is not Op.KEEP and not _same(first, seen.change):
+    if first is not None and not _is_well(first) and not _same(first, seen.change):
         seen = _reported(seen, first, look)
         events.append(Event(_kind(first), first.ref, told(first), first, seen.since))
-    if after is None or after.op is Op.KEEP:
+    if after is None or _is_well(after):
         if seen.change is not None:
             events.append(_settled(seen.change, result))
         return events, Seen()
@@ -123,9 +148,15 @@ def _not_healed(after: Change, result: ObjectResult) -> Event:
     return Event(EventKind.EXPOSED, after.ref, f"ACCESS STAYS WIDENED ({what}); not healed: {result.detail}", after)
 
 
+def _is_well(change: Change) -> bool:
+    return change.op is Op.KEEP and change.host_state is None
+
+
 def _kind(change: Change) -> EventKind:
-    """The event of a difference; an undeclared object that holds rights is drift."""
-    return EventKind.DRIFTED if change.op is Op.UNMANAGED and change.rights else _EVENTS[change.op]
+    """The event of a difference. An undeclared object that holds rights is drift, and so is a host that is open though
+    its manifest says nothing else, as no ConfigDB selects it."""
+    is_drift = change.op is Op.KEEP or (change.op is Op.UNMANAGED and change.rights)
+    return EventKind.DRIFTED if is_drift else _EVENTS[change.op]
 
 
 def _unreadable(seen: Seen, changes: Iterable[Change]) -> bool:

@@ -41,6 +41,7 @@ async def observe(
     foreseen: Prefetched | None = None,
     files: WantedFiles | None = None,
     turn: int = 0,
+    folders_turn: int = 0,
     stage: str = OBSERVING,
     known: Mapping[str, ObservedHost] | None = None,
 ) -> Observed:
@@ -48,8 +49,8 @@ async def observe(
 
     A host that fails becomes UnreachableHost, and its readings move to the next host. Hosts in `avoid` read a config
     DB only if no other can: a commit is best verified through a host that did not make it. `foreseen` answers are not
-    requested again. `files`: which files to read (None: those that are declared). `turn`: see `turns`. `stage`: see
-    `Observer.progress`.
+    requested again. `files`: which files to read (None: those that are declared). `turn`: see `turns`;
+    `folders_turn`: that of what is in `dockvols/`. `stage`: see `Observer.progress`.
     """
     files = wanted_files(resolved) if files is None else files
     answered = dict(foreseen or {})
@@ -57,7 +58,7 @@ async def observe(
     seen: dict[str, ObservedHost | UnreachableHost] = dict(known or {})
     databases: dict[Location, ObservedConfigDB] = {}
     datastores: dict[str, ObservedDatastore] = {}
-    pending = _readings(resolved, frozenset(avoid), turn)
+    pending = _readings(resolved, frozenset(avoid), turn, folders_turn)
     undeclared: dict[Location, tuple[str, ...]] = {}
     looked_back = False
     while pending or len(seen) < len(by_name) or not looked_back:
@@ -83,7 +84,7 @@ async def observe(
     return Observed(seen, databases, datastores)
 
 
-def _readings(resolved: Resolved, avoid: frozenset[str], turn: int) -> list[_Reading]:
+def _readings(resolved: Resolved, avoid: frozenset[str], turn: int, folders_turn: int = 0) -> list[_Reading]:
     names = {host.ref.name: host for host in resolved.hosts}
     readings = []
     for db in resolved.config_dbs:
@@ -98,7 +99,8 @@ def _readings(resolved: Resolved, avoid: frozenset[str], turn: int) -> list[_Rea
     for datastore in resolved.inventory.datastores:
         mounting = [name for name in names if _mounts(names[name], datastore)]
         if mounting:
-            readings.append(_Reading(datastore.url, tuple(in_turn(mounting, turn))))
+            ranked = sorted(in_turn(mounting, folders_turn), key=lambda name: name in avoid)
+            readings.append(_Reading(datastore.url, tuple(ranked)))
     return readings
 
 

@@ -44,6 +44,13 @@ class Witnesses:
             self._turn = self._looks = books.looks()
         return self._turn
 
+    def folders_turn(self, books: Books) -> int:
+        """Return the turn of what is in `dockvols/`, which passes to another host at every tenth look: rows are kept by
+        the host that reads them, folders are listed anew each time.
+        """
+        before = self.turn(books)
+        return before + (self._looks - before) // EVERY
+
     async def confirm(self, resolved: Resolved, observed: Observed, hosts: Hosts, books: Books) -> Observed:
         """Compare each shared config DB with what another host reads, at every tenth look, and at every look while two
         hosts disagree. Two that disagree make it unknown; one that nobody else can read is marked.

@@ -44,6 +44,8 @@ _BY_SEVERITY = (
 _RANK = {each: position for position, each in enumerate(_BY_SEVERITY)}
 _MANY = 50  # objects that differ; of more, a summary comes first
 _WORST = 10  # objects that a summary shows in full
+_MOST_LINES = 1000  # about one object; its rights are among the last
+_LAST_LINES = 10
 _MEANING_COLUMN = 56
 _PATH_COLUMNS = 12
 _LONGEST_PATH = 48
@@ -80,7 +82,7 @@ def diff_text(diff: Diff, header: str = "", paint: Paint = plain, detail: Detail
     if summed_up:
         parts += [*_overview(changes, paint), *worst_of(len(shown), len(changes))]
     for change in shown:
-        parts += _block(change, column, paint)
+        parts += _block(change, column, paint, None if detail is Detail.FULL else _MOST_LINES)
     parts += left_out(len(shown), len(changes))
     if changes:
         parts.append("")
@@ -163,7 +165,7 @@ def records(change: Change) -> bool:
 
 def change_text(change: Change, paint: Paint = plain) -> str:
     """One object's block of a diff."""
-    return lines(_block(change, max(_meaning_column(paint), width(_head(change)) + 2), paint), paint)
+    return lines(_block(change, max(_meaning_column(paint), width(_head(change)) + 2), paint, None), paint)
 
 
 def meaning(change: Change, paint: Paint = plain) -> str:
@@ -194,9 +196,15 @@ def _head(change: Change) -> str:
     return f"{SIGNS[change.op]} {clean(str(change.ref))}"
 
 
-def _block(change: Change, column: int, paint: Paint) -> list[str]:
+def _block(change: Change, column: int, paint: Paint, most: int | None) -> list[str]:
+    """Return the lines about one object, about so many at most: whoever writes a config DB can make any number."""
     head = paint(pad(_head(change), column), change.op.value) + meaning(change, paint)
-    return [head, *change_body(change)]
+    body = list(change_body(change))
+    more = 0 if most is None else len(body) - most
+    if more <= 0:
+        return [head, *body]
+    left_out = f"{_INDENT}... and {more} more lines, which --full shows"
+    return [head, *body[: -more - _LAST_LINES], left_out, *body[-_LAST_LINES:]]
 
 
 def change_body(change: Change, *, happened: bool = False) -> Iterator[str]:

@@ -87,6 +87,8 @@ def told_as(event: str, change: Mapping[str, Any] | None) -> str:
 
 def told(change: Change) -> str:
     """Return what happened to an object, if it is certain that its site was changed; else how it differs."""
+    if change.op is Op.KEEP and change.standing is Standing.OPEN:
+        return OPEN_NOTE
     if not change.is_drift:
         return change.reason
     if change.standing is Standing.OPEN:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.agent.world import G1, G2, URL, VM1, VM2, Agent, act, outcomes
 
+TABLES = ("tenants", "vms", "privileges", "volumes")
 LEFT_BY_HAND = {
     "a VM id that is a blob": (f"INSERT INTO vms VALUES (x'AB', '{G1}', 'odd')", "vms", "X'ab'"),
     "a VM twice": (f"INSERT INTO vms VALUES ('{VM1.upper()}', '{G2}', 'photon')", "vms", VM1.upper()),
@@ -14,6 +15,13 @@ LEFT_BY_HAND = {
         f"INSERT INTO privileges VALUES ('gone', '{URL}', 1, 0, 0)",
         "privileges",
         URL,
+    ),
+    "a booked size below nothing": (f"INSERT INTO volumes VALUES ('{G1}', '{URL}', 'ghost', -999)", "volumes", "ghost"),
+    "a booked size that is text": (f"INSERT INTO volumes VALUES ('{G1}', '{URL}', 'ghost', '-9x')", "volumes", "ghost"),
+    "a booked volume without a name": (
+        f"INSERT INTO volumes VALUES ('{G1}', '{URL}', NULL, -1), ('{G1}', '{URL}', NULL, -2)",
+        "volumes",
+        "",
     ),
     "a name that is not UTF-8": (
         "INSERT INTO privileges VALUES (CAST(x'FF61' AS TEXT), CAST(x'62FF' AS TEXT), 1, 0, 0)",
@@ -25,7 +33,7 @@ LEFT_BY_HAND = {
 
 @pytest.mark.parametrize("case", LEFT_BY_HAND)
 def test_a_dead_row_is_shown_apart_and_deleted_by_its_exact_key(ready: Agent, case: str) -> None:
-    before = [ready.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("tenants", "vms", "privileges")]
+    before = [ready.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES]
     seen_before = ready.look()
     statement, table, what = LEFT_BY_HAND[case]
     ready.sql(statement)
@@ -38,7 +46,7 @@ def test_a_dead_row_is_shown_apart_and_deleted_by_its_exact_key(ready: Agent, ca
     assert (seen["vms"], seen["privileges"]) == (seen_before["vms"], seen_before["privileges"])
 
     assert outcomes(ready.apply([act("DeleteRow", table=table, key=dead["key"])])) == ["ok"]
-    assert [ready.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("tenants", "vms", "privileges")] == before
+    assert [ready.rows(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES] == before
     assert ready.look()["dead_rows"] == []
 
 

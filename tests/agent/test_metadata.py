@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,13 @@ class TestLooking:
         (agent.dockvols / "secret.vmfd").write_text(json.dumps(METADATA))
         volume(agent).with_name("web.vmdk").write_text(f'sidecars = "web_1,{side}"\n')
         assert (web(agent)["state"], "in another folder" in web(agent)["why"]) == ("unusable", True)
+
+    def test_descriptors_that_somebody_wrote_to_take_long_do_not(self, agent: Agent) -> None:
+        for number in range(300):
+            volume(agent, name=f"v{number}").with_name(f"v{number}.vmdk").write_text("sidecars" * 620)
+        began = time.monotonic()
+        assert len(look(agent, None)["found"][G1]) == 300
+        assert time.monotonic() - began < 1.5
 
     def test_a_large_descriptor_is_data_to_vdvs(self, agent: Agent) -> None:
         descriptor = volume(agent).with_name("web.vmdk")

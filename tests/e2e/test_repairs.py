@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Op
+from reconciler.model.diff import Effect, Op
 from tests.agent.world import DEFAULT
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 
@@ -28,6 +28,15 @@ def test_a_null_description_and_dead_rows_go_and_the_listing_works_again(applied
 
     assert applied.sql("SELECT description FROM tenants") == [("",)]
     assert (applied.sql("SELECT * FROM vms ORDER BY 1"), applied.sql("SELECT * FROM privileges")) == before
+    assert_in_sync(applied)
+
+
+def test_a_negative_booking_that_lifts_a_quota_is_a_difference_and_goes(applied: LabSite) -> None:
+    applied.sql("INSERT INTO volumes SELECT id, ?, 'ghost', -999999 FROM tenants", url(applied))
+    change = applied.change("configdb/shared")
+    assert (change.op, change.risk, change.effect) == (Op.UPDATE, Risk.RESTRICTS, Effect.GAVE)
+    assert statuses(applied.reconcile())["configdb/shared"] == "configured"
+    assert applied.sql("SELECT COUNT(*) FROM volumes") == [(0,)]
     assert_in_sync(applied)
 
 

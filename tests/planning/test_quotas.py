@@ -70,6 +70,13 @@ def judged(groups: Any, rows: Any = None, dockvols: Any = None, told: bool = Tru
             "the books count 1 volume (100MB) on shared that is gone and still fills its quota; "
             "1 volume (7MB) on shared was never booked, so no quota counts it",
         ),
+        (
+            [["id-g1", "shared", "a", 1], ["id-g1", "shared", "b", 50]],
+            {"shared": {"id-g1": {"a": 100, "b": 50}}},
+            Truth.FALSE,
+            "Short",
+            "1 volume (100MB) on shared is booked as smaller, so a quota counts too little",
+        ),
         ([["id-g1", "shared", "a", 1]], {"shared": "stale"}, Truth.UNKNOWN, "NotRead", "shared could not be compared"),
         ([["id-g1", "shared", "a", 1]], {"shared": {"id-g1": 9}}, Truth.UNKNOWN, "NotRead", "9 volumes are too many"),
         ([["id-g1", "away", "a", 1]], {}, Truth.UNKNOWN, "NotRead", "no host that was looked at mounts it"),

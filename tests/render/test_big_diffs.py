@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, Diff, Op, RightsChange
+from reconciler.model.diff import Change, Diff, FieldChange, Op, RightsChange
 from reconciler.model.events import Condition, Truth
 from reconciler.model.outcome import Assessment
 from reconciler.model.refs import Kind, ObjectRef
@@ -78,6 +78,16 @@ def test_of_more_there_is_a_summary_with_the_ten_worst_and_the_way_to_all() -> N
     )
     assert shown(text) == [f"vmgroup/g{n:03}" for n in range(48, 58)]
     assert text.endswith("\n... and 50 more, which --full shows\n\n60 to update.\n")
+
+
+def test_an_object_with_any_number_of_fields_is_cut_and_its_rights_are_shown() -> None:
+    fields = tuple(FieldChange("rows[vms]", f"VM {number}", None) for number in range(5000))
+    found = Diff((replace(change("g", risk=Risk.RESTRICTS), fields=fields, rights=RIGHTS),))
+    text = diff_text(found).splitlines()
+    assert len(text) < 1010
+    assert "    ... and 4001 more lines, which --full shows" in text
+    assert any("every VM" in line for line in text)
+    assert len(diff_text(found, detail=Detail.FULL).splitlines()) > 5000
 
 
 def test_numbers_are_aligned_and_kinds_counted() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.controller.transitions import Look, transitions
+from reconciler.controller.narrowing import narrowed
+from reconciler.controller.transitions import MOST_UNDECLARED, Look, transitions
 from reconciler.loader import load
 from reconciler.model.base import Risk
 from reconciler.model.diff import Op
@@ -349,6 +350,27 @@ class TestWhoSilences:
         site.reconcile(HEAL)
         assert site.sql(LIMITS) == [(1, 200, 5120)]
 
+    def test_a_label_by_which_no_config_db_selects_a_host_is_told_and_that_it_is_open(self, site: LabSite) -> None:
+        site.write(SEED.replace("{mode: MultiNode", "{hosts: {matchLabels: {a: b}}, mode: MultiNode"))
+        for host in ("esxiz10", "esxiz20"):
+            manifest = site.manifests / f"host-{host}.yaml"
+            manifest.write_text(
+                manifest.read_text().replace(f"{{name: {host}}}", f"{{name: {host}, labels: {{a: b}}}}")
+            )
+        site.reconcile(applying=TEAM)
+        before = load([str(site.manifests)]).desired
+        manifest.write_text(manifest.read_text().replace("a: b", "a: c"))
+        assert [(str(event.ref), event.message) for event in narrowed(before, load([str(site.manifests)]).desired)] == [
+            ("host/esxiz20", "its labels are others now, and configdb/shared selects it no more")
+        ]
+        site.link("esxiz20").unlink()
+        done = site.reconcile(HEAL)
+        look = Look(done.before.observed_at, first=False)
+        events, state = transitions({}, done, look, healing=True)
+        told = [(event.kind, event.message) for event in events if str(event.ref) == "host/esxiz20"]
+        assert told == [(EventKind.DRIFTED, "OPEN: every VM may create volumes without limit on this host")]
+        assert transitions(state, done, look, healing=True)[0] == ()
+
     def test_one_that_was_applied_does_and_is_told(self, site: LabSite) -> None:
         site.write(self.ASKING)
         site.reconcile(applying=TEAM)
@@ -357,6 +379,26 @@ class TestWhoSilences:
         assert site.sql(LIMITS) == [(1, 0, 5120)]
         told = [(each.status, each.reason) for each in conditions(found) if each.type == "Watched"]
         assert told == [("False", "Disabled")]
+
+
+def test_any_number_of_undeclared_vmgroups_are_a_bounded_number_of_events(site: LabSite) -> None:
+    url = f"/vmfs/volumes/{site.datastore.name}"
+    rows = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 300)"
+    site.sql(f"INSERT INTO tenants {rows} SELECT 'id-' || x, 'g' || x, '', ? FROM c", url)
+    site.sql("INSERT INTO privileges VALUES ('id-300', ?, 1, 0, 0)", url)
+    done = site.reconcile(HEAL)
+    look = Look(done.before.observed_at, first=False)
+    events, state = transitions({}, done, look, healing=True)
+    assert len(events) <= MOST_UNDECLARED + 10
+    assert "vmgroup/g300" in {str(event.ref) for event in events if event.kind is EventKind.DRIFTED}
+    assert [event.message.partition(";")[0] for event in events if event.ref is None] == [
+        "200 more objects that no manifest declares appeared or went, 0 of which hold rights"
+    ]
+    assert transitions(state, done, look, healing=True)[0] == ()
+    site.sql("DELETE FROM tenants WHERE id LIKE 'id-%'")
+    site.sql("DELETE FROM privileges WHERE tenant_id LIKE 'id-%'")
+    events, _ = transitions(state, site.reconcile(HEAL), look, healing=True)
+    assert len(events) <= MOST_UNDECLARED + 10
 
 
 def test_a_running_watch_and_one_that_is_started_again_take_it_back(watch: Callable[..., Daemon]) -> None:

@@ -334,6 +334,24 @@ def test_runs_take_turns_in_whom_they_ask() -> None:
     assert {in_turn("abc", turn)[0] for turn in range(0, 6, 2)} == {"a"}
 
 
+def test_a_long_run_takes_turns_in_whom_it_asks_what_is_in_a_folder() -> None:
+    """A watch goes on for months, and one host would tell it what is in `dockvols`."""
+    witnesses, books, turns = Witnesses(), Runs(4), []
+    readers = Readers(Reader(FIRST, TRUE), Reader(OTHER, TRUE))
+    for _ in range(3 * EVERY):
+        turns.append(witnesses.folders_turn(books))
+        asyncio.run(witnesses.confirm(SITE.resolved, SITE.observed, readers, books))  # type: ignore[arg-type]
+    assert turns == [4] * EVERY + [5] * EVERY + [6] * EVERY
+    routes = [_readings(SITE.resolved, frozenset(), 0, turn) for turn in (4, 5)]
+    assert len({next(one.hosts[0] for one in route if one.what == URL) for route in routes}) == 2
+
+
+def test_what_was_written_to_a_folder_is_read_back_through_another_host() -> None:
+    writer = next(one.hosts[0] for one in _readings(SITE.resolved, frozenset(), 0) if one.what == URL)
+    again = next(one for one in _readings(SITE.resolved, frozenset({writer}), 0) if one.what == URL)
+    assert again.hosts[0] != writer == again.hosts[-1]
+
+
 def test_where_no_other_host_mounts_it_every_run_says_so() -> None:
     alone = replace(SITE.observed, hosts={FIRST: SITE.observed.hosts[FIRST]})
     found = asyncio.run(Witnesses().confirm(SITE.resolved, alone, Readers(), Runs(3)))  # type: ignore[arg-type]

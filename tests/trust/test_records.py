@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from reconciler.cli.main import cli
 from reconciler.loader import load
+from reconciler.model.diff import Op
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.plan import APPLY_AND_DESTROY, HEAL
 from reconciler.who import who
@@ -120,6 +121,72 @@ def test_a_vm_that_was_added_goes_and_an_apply_from_another_machine_stands(
     site.reconcile(HEAL)
     assert site.sql("SELECT vm_name FROM vms ORDER BY vm_name") == [("photon-01",), ("photon-02",)]
     assert site.sql("SELECT max(usage_quota) FROM privileges") == [(51200,)]
+
+
+class TestAnotherUuidUnderItsName:
+    """The volumes of a vmgroup are in the folder of its UUID, which whoever writes the config DB can exchange."""
+
+    THEIRS = "564d0000-0000-0000-0000-00000000beef"
+
+    def exchange(self, site: LabSite, uuid: str) -> None:
+        for statement in ("privileges SET tenant_id", "vms SET tenant_id", "tenants SET id"):
+            site.sql(f"UPDATE {statement} = ?", uuid)
+
+    def test_is_told_and_gets_no_link(self, site: LabSite) -> None:
+        ((was,),) = site.sql("SELECT id FROM tenants")
+        for folder in (was, self.THEIRS):
+            (site.db.parent / folder).mkdir()
+        site.reconcile(applying=TEAM)
+        link = os.readlink(site.db.parent / "MYVMGROUP")
+        assert link.endswith(was)
+        self.exchange(site, self.THEIRS)
+        change = site.change("vmgroup/MYVMGROUP")
+        assert (change.op, change.actions) == (Op.BLOCKED, ())
+        assert change.reason.startswith(f"EXPOSED: it has the uuid {self.THEIRS}, and had {was} when it was applied")
+        site.reconcile(HEAL)
+        site.reconcile(applying=TEAM)
+        assert os.readlink(site.db.parent / "MYVMGROUP") == link
+        assert site.change("vmgroup/MYVMGROUP").op is Op.BLOCKED
+
+    def test_gets_no_link_while_its_manifest_is_pending(self, site: LabSite) -> None:
+        ((was,),) = site.sql("SELECT id FROM tenants")
+        for folder in (was, self.THEIRS):
+            (site.db.parent / folder).mkdir()
+        site.reconcile(applying=TEAM)
+        self.exchange(site, self.THEIRS)
+        site.write(SEED.replace("5GB", "6GB"))
+        site.reconcile(HEAL)
+        assert os.readlink(site.db.parent / "MYVMGROUP").endswith(was)
+
+    def test_hides_nothing_that_was_added_beside_it(self, site: LabSite) -> None:
+        self.exchange(site, self.THEIRS)
+        site.sql(WIDEN)
+        site.reconcile(HEAL)
+        assert quota(site) == QUOTA
+        assert site.change("vmgroup/MYVMGROUP").op is Op.BLOCKED
+
+    def test_is_meant_if_it_is_pinned(self, site: LabSite) -> None:
+        self.exchange(site, self.THEIRS)
+        site.write(SEED.replace("  name: MYVMGROUP", f"  name: MYVMGROUP\n  uuid: {self.THEIRS}"))
+        site.reconcile(applying=TEAM)
+        site.write(SEED)
+        assert site.diff().in_sync
+
+    def test_is_told_wherever_it_names_another_folder(
+        self, site: LabSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        from_elsewhere(monkeypatch, tmp_path / "elsewhere")
+        self.exchange(site, "../../other/dockvols/x")
+        change = site.change("vmgroup/MYVMGROUP")
+        assert (change.op, "dockvols/../../other/dockvols/x" in change.reason) == (Op.BLOCKED, True)
+
+    def test_a_forged_record_does_not_say_what_it_was(
+        self, site: LabSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        from_elsewhere(monkeypatch, tmp_path / "elsewhere")
+        site.sql("UPDATE vdvs_objects SET uid = ? WHERE uid IS NOT NULL", self.THEIRS)
+        site.reconcile(HEAL)
+        assert site.diff().in_sync
 
 
 def test_an_apply_from_another_machine_counts_once_it_was_seen_in_sync(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LARGEST = 65536  # bytes of the metadata of a volume
 LONGEST = 255  # characters of a value that is reported
 MOST_READ = 2000  # volumes whose metadata are read, of one datastore
-_SIDE_FILE = re.compile(b'(?m)^[^#\n]*sidecars[^,\n]*,([^"\n]*)')
+_SIDECARS = b"sidecars"
 _SNAPSHOT = re.compile(r"-[0-9]{6}\.vmdk$")
 
 
@@ -82,13 +82,24 @@ def side_file(descriptor):
     Raises ValueError for a name outside the folder.
     Source: docs/domain.md#volume-metadata
     """
-    named = _SIDE_FILE.search(descriptor)
+    named = next((found for found in map(_named_in, descriptor.split(b"\n")) if found is not None), None)
     if named is None:
         return None
-    name = native(named.group(1).decode("utf-8"))
+    name = native(named.decode("utf-8"))
     if not name or "/" in name or name in (".", ".."):
         raise ValueError("it names no file beside it")
     return name
+
+
+def _named_in(line):
+    # type: (bytes) -> Optional[bytes]
+    """Return what follows the first comma behind the last `sidecars` that stands before any `#`; None: nothing does.
+
+    Whoever writes the datastore writes this line, so no pattern is used that could take long over it.
+    """
+    before = line[: line.rfind(b",") + 1].partition(b"#")[0]
+    at = before.rfind(_SIDECARS)
+    return None if at < 0 else line[at:].partition(b",")[2].partition(b'"')[0]
 
 
 def _read_all(place, wanted):
@@ -101,10 +112,14 @@ def _read_all(place, wanted):
             continue
         there = folder.names()
         names = [name[: -len(".vmdk")] for name in volumes.among(there)]
-        of_these = {}
+        of_these, snapshots = {}, {}  # type: Dict[Any, Any], Dict[str, List[str]]
+        for each in there:
+            if _SNAPSHOT.search(each):
+                snapshots.setdefault(_SNAPSHOT.sub("", each), []).append(each)
         for name in names if wanted is None else sorted(wanted.intersection(names)):
             left -= 1
-            of_these[readable(name)] = _settings(folder, there, name, retries) if left >= 0 else _too_many()
+            beside = snapshots.get(name, [])
+            of_these[readable(name)] = _settings(folder, beside, name, retries) if left >= 0 else _too_many()
         if of_these:
             found[uuid] = of_these
     return found
@@ -150,7 +165,8 @@ def load(folder, there, name, retries):
     # type: (Folder, List[str], str, Retries) -> Tuple[str, bytes, Dict[str, Any]]
     """Return the name of a volume's metadata file, its bytes, and the object in it.
 
-    `there`: the names in the folder. A file that is busy, or holds no object, is read again: it may be being written.
+    `there`: the names in the folder, its snapshots at least. A file that is busy, or holds no object, is read again: it
+    may be being written.
     Raises Unusable, Unreadable or OSError.
 
     Source: docs/domain.md#volume-metadata

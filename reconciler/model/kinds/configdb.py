@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from msgspec import field
 
@@ -75,11 +76,14 @@ class ResolvedConfigDB(Strict, frozen=True):
         return self.mode.value if self.datastore is None else f"{self.mode} ({self.datastore.name})"
 
 
-class DeadRow(Strict, frozen=True):
-    """A row of `table` that serves nobody.
+BOOKS: Final = "volumes"  # the table in which vDVS books volumes
 
-    `key`: its exact primary key (`type:hex`, one per column); `tenant_id`: the vmgroup in it; `what`: the VM or
-    datastore, as far as it can be shown; `why`: a sentence for people. Source: docs/domain.md#rules-for-rows
+
+class DeadRow(Strict, frozen=True):
+    """A row of `table` that serves nobody, or a booked volume of a size that none has.
+
+    `key`: its exact primary key (`type:hex`, one per column); `tenant_id`: the vmgroup in it; `what`: the VM,
+    datastore or volume, as far as it can be shown; `why`: a sentence for people. Source: docs/domain.md#rules-for-rows
     """
 
     table: Text
@@ -203,6 +207,11 @@ class DeleteRow(Step, frozen=True):
 
     table: str
     key: tuple[str, ...]
+
+    @property
+    def lifts_a_quota(self) -> bool:
+        """Whether the row made a quota count less than there is. Source: docs/domain.md#quotas"""
+        return self.table == BOOKS
 
 
 class UpgradeDB(Step, frozen=True):

@@ -12,13 +12,13 @@ from reconciler.model.inventory import Inventory
 from reconciler.model.kinds.configdb import DBState, ObservedConfigDB, ResolvedConfigDB
 from reconciler.model.kinds.vmgroup import ResolvedVMGroup
 from reconciler.model.ownership import Applying
-from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
+from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
 from reconciler.model.state import Observed, Resolved
 from reconciler.planning.configdb.diff import config_db_change, usable, used_elsewhere
 from reconciler.planning.configdb.old_schema import is_old, lifted_all
 from reconciler.planning.configdb.relocation import Relocation, relocation
 from reconciler.planning.configdb.upgrade import why_not_upgrade
-from reconciler.planning.records.ownership import Ledger, ledger
+from reconciler.planning.records.ownership import Ledger, kept_at, ledger, object_name
 from reconciler.planning.rights.change import RightsChanges, of_default
 from reconciler.planning.scope import incomplete, perhaps_anywhere, unresolved_vmgroups
 from reconciler.planning.spelling import DisplayNames, display_names
@@ -183,7 +183,9 @@ def _vmgroups(
 ) -> VMGroupContext:
     datastores, names = site.expected.datastores, site.names
     states = observed_states(seen)
-    found = pairs(groups, states, fresh, orphaned(seen))
+    begin = object_name(Kind.VMGROUP, "")
+    applied = {name.removeprefix(begin): own.uid for name, own in kept_at(db, site.found.kept).items()}
+    found = pairs(groups, states, fresh, orphaned(seen), applied)
     perhaps = perhaps_anywhere(site.resolved)
     rest = [
         (

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from reconciler.model.base import Risk, worst
 from reconciler.model.diff import Change, DBAction, FieldChange, Op
-from reconciler.model.kinds.configdb import DeleteRow, ObservedConfigDB
+from reconciler.model.kinds.configdb import BOOKS, DeleteRow, ObservedConfigDB
 from reconciler.model.kinds.vmgroup import DeleteVMGroup, Member, MoveMember, RemoveMember, UpdateVMGroup, VMRow
 from reconciler.model.refs import DEFAULT_VMGROUP, ObjectRef
 from reconciler.planning.rights.decision import compare
@@ -80,7 +80,8 @@ def _repairs(
             yield repair
     for dead in sorted(seen.dead_rows, key=lambda dead: (dead.table, dead.key)):
         what = f"{dead.what} of vmgroup {dead.tenant_id}: {dead.why}"
-        yield Repair(FieldChange(f"rows[{dead.table}]", what, None), DeleteRow(ref, Risk.SAFE, dead.table, dead.key))
+        risk = Risk.RESTRICTS if dead.table == BOOKS else Risk.SAFE  # a quota counts less with it
+        yield Repair(FieldChange(f"rows[{dead.table}]", what, None), DeleteRow(ref, risk, dead.table, dead.key))
 
 
 def _listed_in_default(

@@ -167,4 +167,4 @@ def _rows_left_out(ref: ObjectRef, backup: ObservedConfigDB, then: Mapping[str, 
         if row.tenant_id not in then:
             yield LeftOut(ref, f"VM {row.vm_id} was in a vmgroup that was gone (id {row.tenant_id})")
     for dead in backup.dead_rows:
-        yield LeftOut(ref, f"a row of {dead.table} served no VM: {dead.what}: {dead.why}")
+        yield LeftOut(ref, f"a row of {dead.table} served nobody: {dead.what}: {dead.why}")

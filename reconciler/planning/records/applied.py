@@ -146,4 +146,5 @@ def _others(
             record = known.of_vmgroup(row.name, row.id) if known is not None else None
             if db.unmanaged is Unmanaged.IGNORE or (record is not None and differs(record, own)):
                 continue  # it is left alone, or somebody else's now
-        yield replace(last.vmgroup, ref=ref, config_db=db.ref, uuid=row.id)
+        # Under another UUID it is found by its name, and is told to be another one.
+        yield replace(last.vmgroup, ref=ref, config_db=db.ref, uuid=row.id if row.id == own.uid else None)

@@ -17,7 +17,7 @@ from reconciler.model.ownership import Declared, Kept, Record, RecordObject, Sta
 from reconciler.model.plan import DBPlan, Plan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.kinds import places
-from reconciler.planning.records.ownership import kept_at, ledger, object_name
+from reconciler.planning.records.ownership import Place, kept_at, ledger, object_name
 
 
 def written(found: Assessment, steps: Plan, results: Iterable[ActionResult], now: datetime) -> Mapping[str, Kept]:
@@ -56,10 +56,10 @@ def learned(found: Assessment) -> Mapping[str, Kept]:
     """
     resolved, observed = found.resolved, found.observed
     in_sync = {change.ref for change in found.diff.changes if change.op is Op.KEEP}
-    placed: dict[ObjectRef, list[tuple[ObjectRef, str]]] = {}
+    placed: dict[ObjectRef, list[tuple[ObjectRef, Place]]] = {}
     for ref, place in places(resolved, observed).items():
         if place.db is not None:
-            placed.setdefault(place.db, []).append((ref, place.name))
+            placed.setdefault(place.db, []).append((ref, place))
     kept = dict(observed.kept)
     for db in resolved.config_dbs:
         now = _learned(db, found, placed.get(db.ref, []), in_sync)
@@ -100,7 +100,7 @@ def _declared(
 
 
 def _learned(
-    db: ResolvedConfigDB, found: Assessment, placed: list[tuple[ObjectRef, str]], in_sync: set[ObjectRef]
+    db: ResolvedConfigDB, found: Assessment, placed: list[tuple[ObjectRef, Place]], in_sync: set[ObjectRef]
 ) -> dict[str, Record] | None:
     """Return what is kept of one config DB, by object; None: it could not be read."""
     seen = found.observed.config_dbs[db.location]
@@ -108,12 +108,15 @@ def _learned(
     if known is None:
         return None
     there = {object_name(Kind.VMGROUP, row.name) for row in seen.tenants}
-    there |= known.by_object.keys() | {name for _, name in placed}
+    there |= known.by_object.keys() | {place.name for _, place in placed}
     uuids = {row.id for row in seen.tenants}
     now = {name: own for name, own in known.kept.items() if name in there or own.uid in uuids}
-    for ref, name in placed:
+    for ref, place in placed:
+        name = place.name
         record, own, digest = known.by_object.get(name), known.kept.get(name), found.resolved.digests.get(ref)
         if record is None or record.digest != digest or (own is not None and own.digest == digest):
+            continue
+        if record.uid != place.uid:  # it is of another vmgroup that had the name
             continue
         if not known.kept or ref in in_sync:
             now[name] = record

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.model.base import Risk
 from reconciler.model.diff import Action, Change, RightsChange
-from reconciler.model.kinds.configdb import ObservedConfigDB
+from reconciler.model.kinds.configdb import DeleteRow, ObservedConfigDB
 from reconciler.model.kinds.host import (
     DBMode,
     LeaveOwnDB,
@@ -89,7 +89,7 @@ class RightsChanges:
         return tuple(self._between(self._members_text(members, "") if members else "its VMs (none now)", None, state))
 
     def of_repairs(self, change: Change) -> tuple[RightsChange, ...]:
-        """Rights changed by repairs of VM rows (see `repairs`). Source: docs/domain.md#rules-for-rows"""
+        """Rights changed by repairs of rows (see `repairs`). Source: docs/domain.md#rules-for-rows"""
         return tuple(step for action in change.actions for step in self._of_repair(action))
 
     def _of_repair(self, action: Action) -> Iterator[RightsChange]:
@@ -103,6 +103,8 @@ class RightsChanges:
                 who = self._members_text([member], f"falls to {served.after.name}")
                 yield from self._between(who, None, served.after)
                 yield _volumes(who, None, served.after)
+            case DeleteRow() if action.lifts_a_quota:
+                yield RightsChange("VMs", "", "exceed a volumeTotalSize", "create volumes up to it", False, loses=True)
 
     def _staying(
         self, before: VMGroupState | None, after: VMGroupState | None, leaving: list[Member]

@@ -49,6 +49,8 @@ def vmgroup_change(
         return Change(ref, Op.BLOCKED, f"it is called {before.name} and cannot be renamed: {why}")
     if renamed:
         links = list(rename_links(ref, before, after, datastores, others, names))
+    elif found.exchanged:
+        links = []
     else:
         former = former_links(ref, after, found.group.previous_names, datastores, membership.disks, names)
         links = [*link_changes(ref, before, datastores, others, names), *former]

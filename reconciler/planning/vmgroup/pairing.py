@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
@@ -14,11 +14,13 @@ from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, SPECIAL
 from reconciler.planning.vmgroup.state import VMGroupState, normalised
 
 _V = TypeVar("_V")
+NOTHING_APPLIED: Final[Mapping[str, str | None]] = {}
 
 
 class Pair(Struct, frozen=True):
     """A declared vmgroup: as it is in the config DB (None: not there) and as it will be. `held`: parts of its manifest
-    that must wait, and why; they are not in `after`.
+    that must wait, and why; they are not in `after`. `exchanged`: it has another UUID than when it was applied, and so
+    the volumes of another folder, to which no link is made.
     """
 
     group: ResolvedVMGroup
@@ -26,6 +28,7 @@ class Pair(Struct, frozen=True):
     after: VMGroupState
     problem: str | None
     held: tuple[str, ...] = ()
+    exchanged: bool = False
 
 
 def pairs(
@@ -33,8 +36,10 @@ def pairs(
     states: Mapping[str, VMGroupState],
     fresh: Mapping[ObjectRef, str],
     orphaned: frozenset[str],
+    applied: Mapping[str, str | None] = NOTHING_APPLIED,
 ) -> list[Pair]:
-    """Find the vmgroup of each manifest; no two get the same one. `fresh`: UUIDs for new ones.
+    """Find the vmgroup of each manifest; no two get the same one. `fresh`: UUIDs for new ones. `applied`: the UUID that
+    each vmgroup had, by its name, when this side applied it or saw it in sync.
 
     Source: docs/domain.md#identity-of-vms-and-datastores
     """
@@ -53,7 +58,7 @@ def pairs(
         elif uuid is not None and group.uuid is None and wanted[uuid] > 1:
             found.append(_given_away(group, uuid))
         else:
-            found.append(_pair(group, uuid, states, by_name, fresh.get(group.ref, ""), orphaned))
+            found.append(_pair(group, uuid, states, by_name, fresh.get(group.ref, ""), orphaned, applied))
     return found
 
 
@@ -86,6 +91,7 @@ def _pair(
     by_name: Mapping[str, str],
     fresh: str,
     orphaned: frozenset[str],
+    applied: Mapping[str, str | None],
 ) -> Pair:
     before = states.get(uuid) if uuid else None
     after = state_after(group, before, uuid or fresh)
@@ -97,7 +103,26 @@ def _pair(
         held = (*held, f"{group.unselected}, so no VM is removed; `vdvs apply --prune` removes them")
     if before is None and held:
         return Pair(group, None, after, "; ".join(held))
-    return Pair(group, before, after, problem, held)
+    exchanged = before is not None and _exchanged(group, before, applied.get(before.name))
+    return Pair(group, before, after, problem, (*held, *([exchanged] if exchanged else [])), bool(exchanged))
+
+
+def _exchanged(group: ResolvedVMGroup, before: VMGroupState, last: str | None) -> str:
+    """Return that a vmgroup is not the one that was applied, but has its name; empty: nothing says so.
+
+    Its UUID names the folder of its volumes. Source: docs/domain.md#layout-of-dockvols
+    """
+    if before.uuid in (group.uuid, group.was):
+        return ""
+    if {"", ".", ".."} & set(before.uuid.split("/")):
+        folder = f"the folder dockvols/{before.uuid}"
+        return f'EXPOSED: its uuid in the config DB, "{before.uuid}", is none: its VMs get what is in {folder}'
+    if last is None or last == before.uuid:
+        return ""
+    return (
+        f"EXPOSED: it has the uuid {before.uuid}, and had {last} when it was applied: its VMs get the volumes of"
+        " another folder; if that is meant, pin it by spec.uuid"
+    )
 
 
 def _named(group: ResolvedVMGroup) -> set[str]:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 class Stock(Struct, frozen=True):
     """Volumes of a vmgroup on one datastore: by the books, and in its folder (None: it could not be listed in full).
 
-    `why` says why not. `gone` are booked and not there, `unbooked` are there and not booked.
+    `why` says why not. `gone` are booked and not there, `unbooked` are there and not booked, `short` are there and
+    booked as smaller than they are.
 
     Source: docs/domain.md#quotas
     """
@@ -41,6 +42,7 @@ class Stock(Struct, frozen=True):
     found: tuple[VolumeFile, ...] | None
     gone: tuple[BookedVolume, ...] = ()
     unbooked: tuple[VolumeFile, ...] = ()
+    short: tuple[VolumeFile, ...] = ()
     why: str = ""
 
 
@@ -75,9 +77,11 @@ def _stock(url: str, uuid: str, booked: tuple[BookedVolume, ...], seen: Observed
     found = seen.volumes.get(uuid, ())
     if entry is not None and entry.volumes != len(found):
         return Stock(url, booked, None, why=f"{entry.volumes} volumes are too many to list")
-    there, counted = {volume.name for volume in found}, {row.name for row in booked}
+    there, counted = {volume.name for volume in found}, {row.name: row.mb or 0 for row in booked}
     gone = tuple(row for row in booked if row.name not in there)
-    return Stock(url, booked, found, gone, tuple(volume for volume in found if volume.name not in counted))
+    unbooked = tuple(volume for volume in found if volume.name not in counted)
+    short = tuple(volume for volume in found if (volume.mb or 0) > counted.get(volume.name, volume.mb or 0))
+    return Stock(url, booked, found, gone, unbooked, short)
 
 
 def vmgroup_conditions(change: Change, joined: Joined) -> Iterator[Condition]:
@@ -97,8 +101,8 @@ def books_match(ref: ObjectRef, known: tuple[Stock, ...] | None, names: DisplayN
         return Condition(ref, "BooksMatch", Truth.UNKNOWN, "NotRead", "there are too many booked volumes to list")
     wrong = [part for stock in known for part in _gaps(stock, names)]
     if wrong:
-        kinds = {"Gone": any(stock.gone for stock in known), "NotBooked": any(stock.unbooked for stock in known)}
-        reason = "GoneAndNotBooked" if all(kinds.values()) else next(kind for kind, found in kinds.items() if found)
+        gone, unbooked = (any(getattr(stock, part) for stock in known) for part in ("gone", "unbooked"))
+        reason = "GoneAndNotBooked" if gone and unbooked else "Gone" if gone else "NotBooked" if unbooked else "Short"
         return Condition(ref, "BooksMatch", Truth.FALSE, reason, "; ".join(wrong))
     unseen = next((stock for stock in known if stock.found is None), None)
     if unseen is not None:
@@ -117,6 +121,9 @@ def _gaps(stock: Stock, names: DisplayNames) -> Iterator[str]:
         one = len(stock.unbooked) == 1
         was, them = ("was", "it") if one else ("were", "them")
         yield f"{_volumes(stock.unbooked)} {where} {was} never booked, so no quota counts {them}"
+    if stock.short:
+        verb = "is" if len(stock.short) == 1 else "are"
+        yield f"{_volumes(stock.short)} {where} {verb} booked as smaller, so a quota counts too little"
 
 
 def _volumes(found: tuple[BookedVolume, ...] | tuple[VolumeFile, ...]) -> str:

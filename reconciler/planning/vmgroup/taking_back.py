@@ -101,7 +101,7 @@ def _links(
     others: LinkConflicts,
     names: DisplayNames,
 ) -> Iterator[_Part]:
-    if before.name != found.after.name:
+    if before.name != found.after.name or found.exchanged:
         return
     for each in link_changes(found.group.ref, before, datastores, others, names):
         if each.action is not None and each.action.risk is Risk.RESTRICTS:

@@ -129,6 +129,7 @@ def _stock_text(stock: Stock) -> str:
     there = f"{count(len(stock.found), 'volume')}{size}"
     wrong = [f"{len(stock.gone)} of them gone"] if stock.gone else []
     wrong += [f"{len(stock.unbooked)} never booked"] if stock.unbooked else []
+    wrong += [f"{len(stock.short)} booked as smaller"] if stock.short else []
     return f"{there}; {booked}: {', '.join(wrong)}" if wrong else there
 
 

@@ -1,7 +1,8 @@
-"""Rows of a config DB that no request can ever match.
+"""Rows of a config DB that no request can ever match, and booked volumes of a size that none has.
 
 They are made by hand at an SQL prompt, and can only be addressed there, because vDVS and the other actions search for
-text. So they are reported and deleted by exact key.
+text. So they are reported and deleted by exact key. A quota is checked against the sum of the booked sizes, so one
+below nothing lifts it.
 Source: docs/domain.md#rules-for-rows
 """
 
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
     import sqlite3
     from typing import Any, Dict, List  # novm
 
-_KEYS = {"vms": ("vm_id",), "privileges": ("tenant_id", "datastore_url")}
+_KEYS = {
+    "vms": ("vm_id",),
+    "privileges": ("tenant_id", "datastore_url"),
+    "volumes": ("tenant_id", "datastore_url", "volume_name"),
+}
 # (table, reason, condition, the column that people know the row by)
 _DEAD = (
     ("vms", "the id is not text, so it matches no VM", "typeof(vm_id) <> 'text'", "vm_id"),
@@ -31,6 +36,12 @@ _DEAD = (
         "datastore_url",
     ),
     ("privileges", "its vmgroup does not exist", "tenant_id NOT IN (SELECT id FROM tenants)", "datastore_url"),
+    (
+        "volumes",
+        "its booked size is no number of at least 0, so the quota counts less than there is",
+        "typeof(volume_size) <> 'integer' OR volume_size < 0",
+        "volume_name",
+    ),
 )
 
 
@@ -46,10 +57,11 @@ def find(connection):
     found = []
     for table, why, condition, known_by in _DEAD:
         exact = ", ".join(_exact(column) for column in _KEYS[table])
-        query = "SELECT tenant_id, %s, %s FROM %s WHERE %s ORDER BY %s" % (known_by, exact, table, condition, exact)
+        words = (known_by, exact, table, condition, exact)  # several rows may have one key, with NULL in it
+        query = "SELECT DISTINCT tenant_id, %s, %s FROM %s WHERE %s ORDER BY %s" % words
         for row in rows.fetch_all(connection, query):
             dead = {"table": table, "key": list(row[2:]), "why": why}  # type: Dict[str, Any]
-            dead.update(tenant=rows.as_text(row[0]), what=rows.as_text(row[1]))
+            dead.update(tenant=rows.as_text(row[0]), what=rows.as_text(row[1]) or "")
             found.append(dead)
     return found
 

@@ -205,7 +205,8 @@ def _forget(tables, action):
 def _delete_row(tables, action):
     # type: (Tables, Dict[str, Any]) -> None
     table = tables[action["table"]]
-    for key in [key for key in table if [_exact(cell) for cell in key] == action["key"]]:
+    columns = _KEYS[action["table"]]
+    for key in [key for key in table if [_exact(cell) for cell in key[:columns]] == action["key"]]:
         del table[key]
 
 

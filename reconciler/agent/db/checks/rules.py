@@ -61,6 +61,12 @@ _RULES = (
         " WHERE tenant_id NOT IN (SELECT id FROM tenants)",
     ),
     (
+        "vmgroup with id %s: the booked size of volume %s on %s is %s, not an integer of at least 0,"
+        " so its quota counts less than there is",
+        "SELECT tenant_id, NULL, tenant_id, volume_name, datastore_url, quote(volume_size) FROM volumes"
+        " WHERE typeof(volume_size) <> 'integer' OR volume_size < 0",
+    ),
+    (
         "VM %s: this is not a BIOS UUID in lower case, so it matches no VM",
         "SELECT tenant_id, vm_id, vm_id FROM vms WHERE typeof(vm_id) <> 'text' OR vm_id NOT GLOB '%s'" % _UUID,
     ),
