@@ -21,12 +21,15 @@ def main():  # type: () -> None
     package = types.ModuleType("reconciler")
     package.__path__ = [PACKAGE]  # `reconciler` itself needs a newer Python
     sys.modules["reconciler"] = package
-    from reconciler.agent.main import main as serve
+    from reconciler.agent.main import main as agent
+
+    def serve(root, source, sink):  # type: (str, Any, Any) -> None
+        agent(root, source, sink)
+        os._exit(0)  # as on a host: the agent's thread, if it wakes while the interpreter cleans up, crashes it
 
     if sys.argv[1:]:
         streams = [getattr(stream, "buffer", stream) for stream in (sys.stdin, sys.stdout)]  # type: list[Any]
         serve(sys.argv[1], streams[0], streams[1])
-        return
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     line = sys.stdin.readline()
     while line:
@@ -35,7 +38,6 @@ def main():  # type: () -> None
             root, source, sink = line.rstrip("\n").split("\t")
             reading = os.fdopen(os.open(source, os.O_RDONLY), "rb")
             serve(root, reading, os.fdopen(os.open(sink, os.O_WRONLY), "wb"))
-            return
         line = sys.stdin.readline()
 
 
