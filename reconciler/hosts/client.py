@@ -243,8 +243,10 @@ class AgentClient:
             _log.info("%s: connecting again, as the connection broke: %s", self._host, self._talk.broken)
             await self._hang_up()  # it broke while idle, which is no failure of this request
         if self._talk is None:
-            connecting, self._connecting = self._connecting, None
-            self._talk = await (connecting or self._greeted())
+            connecting = self._connecting = self._connecting or asyncio.create_task(self._greeted())
+            await asyncio.wait([connecting])  # if we are cancelled, `_hang_up` closes what it has made by then
+            self._connecting = None
+            self._talk = connecting.result()
         if request["do"] == "watch":  # what an earlier watch saw may still be under way
             self._talk.watched |= wire.noticeable(request)
         self._last_id += 1
