@@ -114,6 +114,17 @@ def test_a_vmgroup_may_list_a_vm_that_a_membership_has_added_to_it() -> None:
     assert list(held(objects)) == ["membership team-b/one"]
 
 
+def test_whoever_claims_the_name_of_a_vmgroup_has_no_say_about_who_joins_it() -> None:
+    claiming = {"names": ["team-c"], **TEAM, "kinds": ["VMGroup"], "folders": ["/DC0/vm/c"]}
+    joined = membership("one", "shared-batch", "b-1")
+    for claim in (group("team-c/x", name="shared-batch"), group("team-c/x", name="shared-batch", vms=["b-1"])):
+        objects = the_site(
+            accepted(GROUP, name="shared-batch"), joined, claim, admitted=(INFRA, TEAM_A, SHARING, claiming)
+        )
+        assert list(held(objects)) == ["vmgroup team-c/x"]
+        assert joining(objects.loaded.desired) == [("b-1", ("/DC0/vm/b",), "")]
+
+
 def test_a_namespace_takes_no_name_of_a_vmgroup_that_is_not_for_it() -> None:
     bounded = {"names": ["team-b"], **TEAM, "vmgroups": ["b-*"]}
     objects = the_site(

@@ -248,6 +248,15 @@ def test_what_refers_to_a_held_object_is_held_or_not_looked_up() -> None:
     )
 
 
+def test_whoever_claims_the_name_of_another_s_vmgroup_gets_none_of_its_volumes() -> None:
+    theirs = accepted(group("team-a/web"), name="web")
+    for vmgroup in ("x", "web"):
+        volume = {"name": "data", "vmgroup": vmgroup, "datastore": "a-1", "access": "read-write"}
+        found = the_site(theirs, group("team-b/x", name="web"), thing("Volume", "team-b/v", volume))
+        assert sorted(held(found)) == ["vmgroup team-b/x", "volume team-b/v"]
+        assert declared(found) == ["configdb/shared", "vmgroup/web"]
+
+
 def test_a_namespace_names_only_what_its_site_allows() -> None:
     found = the_site(
         group("team-a/ds", access=[{"datastore": "a-1"}, {"datastore": "b-1"}]),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from reconciler.loader.kinds.vmgroup import config_db_of, qualified, vm_ref
+from reconciler.loader.kinds.vmgroup import config_db_of, owners, qualified, vm_ref
 from reconciler.loader.manifest_set import Known, ManifestSet
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, did_you_mean, quoted
@@ -43,10 +43,12 @@ def check(manifests: ManifestSet) -> Iterable[ManifestError]:
     Source: docs/domain.md#who-may-do-what
     """
     declared = manifests.declared
-    groups = {(group.config_db, group.name): group for _, group in declared[Kind.VMGROUP]}
+    if not declared[Kind.MEMBERSHIP]:
+        return
+    groups = owners(manifests)  # one that claims the name of another has no say about who joins that
     claims = [
         _Claim(document, group.config_db, vm, group.ref, ("spec", "vms", position))
-        for document, group in (declared[Kind.VMGROUP] if declared[Kind.MEMBERSHIP] else ())
+        for document, group in groups.values()
         for position, vm in enumerate(group.vms or ())
     ]
     for document, membership in declared[Kind.MEMBERSHIP]:
@@ -78,10 +80,10 @@ class _Claim(NamedTuple):
 
 
 def _wrong_vmgroup(
-    document: Document, membership: DesiredMembership, groups: dict[_Place, DesiredVMGroup]
+    document: Document, membership: DesiredMembership, groups: dict[_Place, tuple[Document, DesiredVMGroup]]
 ) -> ManifestError | None:
     path, name = ("spec", "vmgroup"), membership.vmgroup
-    group = groups.get((membership.config_db, name))
+    _, group = groups.get((membership.config_db, name), (None, None))
     if name == DEFAULT_VMGROUP:
         message = f"{DEFAULT_VMGROUP} has no members of its own: it takes every VM that is in no vmgroup"
     elif group is None:

@@ -72,6 +72,14 @@ def vmgroup(document: Document, manifests: ManifestSet) -> DesiredVMGroup:
     )
 
 
+def owners(manifests: ManifestSet) -> dict[tuple[str, str], tuple[Document, DesiredVMGroup]]:
+    """Return the VMGroup that has each name in each ConfigDB: the first of those that claim it."""
+    found: dict[tuple[str, str], tuple[Document, DesiredVMGroup]] = {}
+    for document, group in manifests.declared[Kind.VMGROUP]:
+        found.setdefault((group.config_db, group.name), (document, group))
+    return found
+
+
 def known(document: Document, manifests: ManifestSet) -> Known:
     """Return what is known of a vmgroup, whose document may be invalid."""
     spec, names, db = document.spec, manifests.names[Kind.CONFIG_DB], config_db_of(document, manifests)

@@ -60,9 +60,9 @@ def pairs(
 def _taken_from(group: ResolvedVMGroup, states: Mapping[str, VMGroupState], owners: Mapping[str, str]) -> str | None:
     """Return the name of the vmgroup whose UUID `group` pins, if it is declared by another owner; else None."""
     there = states.get(group.uuid or "")
-    if there is None or there.name == group.name or owners.get(there.name, group.owner) == group.owner:
-        return None
-    return there.name
+    if there is None or there.name == group.name or there.uuid == group.was:
+        return None  # whoever has made it renames it, also if somebody else claims its name by now
+    return there.name if owners.get(there.name, group.owner) != group.owner else None
 
 
 def uuid_of(group: ResolvedVMGroup, by_name: Mapping[str, str]) -> str | None:
