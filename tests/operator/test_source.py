@@ -228,11 +228,19 @@ def test_a_held_vmgroup_of_an_unknown_config_db_is_known_by_its_names() -> None:
         group("team-b/db", configDB="none", uuid="0F2D53D7-091e-4b04-a6b0-1d2a43c454eb"),
         group("team-b/ok", configDB="shared"),
         group("team-a/number", name=5),
+        admitted=(INFRA, {**TEAMS, "folders": ["*"]}),
     )
     told = {str(each.ref): (set(each.known_as), each.certain, each.anywhere) for each in found.loaded.desired.held}
     uuid = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
     assert told["vmgroup/db"] == ({"old", uuid, uuid.replace("0f2d53d7", "0F2D53D7")}, True, True)
     assert [certain for names, certain, _ in told.values() if not names] == [False]
+
+
+def test_a_held_vmgroup_is_not_known_by_the_names_of_others() -> None:
+    uuid = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
+    claims = {"previousNames": ["web"], "uuid": uuid, "access": [{"datastore": "b-1"}]}
+    found = the_site(group("team-a/thief", **claims), accepted(group("team-b/web", **claims), uuid=uuid))
+    assert {each.ref.name: set(each.known_as) for each in found.loaded.desired.held} == {"thief": set(), "web": {uuid}}
 
 
 def test_what_refers_to_a_held_object_is_held_or_not_looked_up() -> None:

@@ -144,14 +144,17 @@ def _perhaps_meant(there: Mapping[str, _V], unclear: tuple[Unclear, ...]) -> Map
 def _not_its_own(group: ResolvedVMGroup, before: VMGroupState | None, fresh: str) -> str | None:
     """Return that the vmgroup found was there before its manifest, whose owner may not have just any; or None. `fresh`:
     its UUID if it was made in this pass."""
-    if before is None or group.was is None or before.uuid in (group.was, fresh):
-        return None
-    if any(matches(before.name, pattern) for pattern in group.adopts):
+    if before is None or before.uuid == fresh or may_be(group, before):
         return None
     return (
         f"the vmgroup {before.name} is in vDVS already, and was not made by this object; to hand it over, whoever runs "
         f"the site sets status.uuid to {before.uuid}"
     )
+
+
+def may_be(group: ResolvedVMGroup, there: VMGroupState) -> bool:
+    """Return whether a manifest may be about a vmgroup that is there already."""
+    return group.was in (None, there.uuid) or any(matches(there.name, pattern) for pattern in group.adopts)
 
 
 def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapping[str, str]) -> str | None:
