@@ -35,6 +35,11 @@ def has_name(document: Document) -> bool:
     return isinstance(document.spec.get("name", ""), str)
 
 
+def is_within(path: str, folder: str) -> bool:
+    """Return whether something of the inventory is this folder, or below it."""
+    return path == folder or path.startswith(f"{folder}/")
+
+
 class ManifestSet:
     """Everything by kind.
 
@@ -42,7 +47,8 @@ class ManifestSet:
     kind by kind; `names`: every `metadata.name`, those of invalid documents too, so that a reference to one of these is
     not a second error; `in_namespaces`: the same with the namespace, in which it is unique; `given_site`: the path of
     --site, beside which no other Site counts (None: not given); `ranks`: of objects of an API by their places, the
-    smaller the stronger.
+    smaller the stronger; `folders`: those that the VMs of such an object have to be in, where they are bounded, by its
+    place (none: it may have none).
     """
 
     def __init__(self) -> None:
@@ -53,6 +59,7 @@ class ManifestSet:
         self.errors: list[ManifestError] = []
         self.given_site: str | None = None
         self.ranks: dict[str, int] = {}
+        self.folders: dict[str, tuple[str, ...]] = {}
 
     def note(self, document: Document) -> None:
         """Note the name of a document, valid or not."""
@@ -63,6 +70,14 @@ class ManifestSet:
     def rank(self, document: Document) -> int:
         """Return the rank of a document among those that claim the same thing. Of files, none is stronger."""
         return self.ranks.get(document.source.file, 0)
+
+    def may_share(self, one: Document, other: Document) -> bool:
+        """Return whether there can be a VM that both documents may have. Where there is none, the inventory tells which
+        of them it is not for, and neither is held for the other."""
+        mine, theirs = (self.folders.get(each.source.file) for each in (one, other))
+        if mine is None or theirs is None:
+            return () not in (mine, theirs)
+        return any(is_within(a, b) or is_within(b, a) for a in mine for b in theirs)
 
     def duplicates(self, documents: Iterable[Document]) -> Iterator[ManifestError]:
         """Yield an error for each of these documents, valid or not, that declares an object a second time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import UNSET, Struct
@@ -97,14 +97,18 @@ def load_objects(
     objects: Iterable[Read],
     refused: Iterable[ManifestError] = (),
     bounds: Mapping[str, Bounds] = _BOUNDLESS,
+    outside: Collection[str] = (),
 ) -> Objects:
     """Build and check a set of objects: of two that claim the same, the later one is held. What a held one claims stays
     its own.
 
-    `refused`: errors that whoever knows the cluster found; `bounds`: of the documents that have any.
+    `refused`: errors that whoever knows the cluster found; `bounds`: of the documents that have any; `outside`: the
+    places of those that have VMs which they may not have, and so claim none.
     """
     manifests, given = ManifestSet(), list(objects)
     manifests.errors += refused
+    manifests.folders = {place: each.folders for place, each in bounds.items() if each.folders is not None}
+    manifests.folders |= dict.fromkeys(outside, ())
     manifests.ranks = {each.document.source.file: rank for rank, each in enumerate(given)}
     for each in given:
         document, kind = each.document, each.document.kind

@@ -24,6 +24,7 @@ from reconciler.operator.keys import ObjectKey
 NO_SITE: Final = ""
 """The key of objects that belong to no Site."""
 
+_OF_VMS: Final = ("spec.vm", "spec.vms", "spec.vmSelector")  # paths of errors, and those below
 _ACCEPTED, _EDITED, _NEW = 0, 1, 3  # and one more if it was refused last
 
 ObjectsByKind: TypeAlias = Mapping[Kind, Mapping[tuple[str, str], KubeObject]]
@@ -167,8 +168,12 @@ class Sources:
                 if bounded is not None:
                     bounds[place] = replace(bounded, was=own_uuid(kept.found, site.name))
         reads = tuple(self._kept[key].read for key in keys)
+        told = {error.source.file for error in errors if error.reason is Refusal.NOT_ALLOWED}
+        others = ((place, self._kept[key].found) for place, key in places.items() if place not in told)
+        outside = {place for place, found in others if _is_outside(found, site)}
+        outside |= {error.source.file for error in errors if error.path.startswith(_OF_VMS)}
         memo = self._made.setdefault(site.name, Memo())
-        made = memo((reads, errors, bounds), lambda: load_objects(reads, errors, bounds))
+        made = memo((reads, errors, bounds, outside), lambda: load_objects(reads, errors, bounds, outside))
         return SiteObjects(
             site.name,
             Loaded(made.desired, Revision(), Applying(f"k8s/{self._cluster}/{site.name}", Stamp(self._by))),
@@ -211,11 +216,21 @@ def _seniority(site: str, found: KubeObject) -> int:
     status = found.status
     if status.get("site") != site:
         return _NEW
-    reason = next((each["reason"] for each in status.get("conditions", ()) if each["type"] == "Ready"), "")
+    reason = _reason(found)
     refused = reason in set(Refusal)
     if reason and not refused and status.get("observedGeneration") == found.metadata.generation:
         return _ACCEPTED
     return (_EDITED if status.get("name") == claimed_name(found) else _NEW) + refused
+
+
+def _is_outside(found: KubeObject, site: Site) -> bool:
+    """Return whether the last pass found VMs in an object that it may not have: only the inventory tells."""
+    return found.status.get("site") == site.name and _reason(found) == Refusal.NOT_ALLOWED
+
+
+def _reason(found: KubeObject) -> str:
+    """Return the reason of the condition Ready."""
+    return next((each["reason"] for each in found.status.get("conditions", ()) if each["type"] == "Ready"), "")
 
 
 def _age(key: ObjectKey, found: KubeObject) -> tuple[str, str, str, str]:

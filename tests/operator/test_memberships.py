@@ -95,9 +95,14 @@ def test_of_two_for_one_vm_the_older_counts() -> None:
     assert joining(objects.loaded.desired) == [("b-1", ("/DC0/vm/b",), "")]
 
 
+def shared(*documents: dict[str, Any]) -> SiteObjects:
+    """Both namespaces may have VMs of the same folders."""
+    return the_site(*documents, admitted=(INFRA, {**TEAM_A, "folders": ["/DC0/vm"]}, SHARING))
+
+
 def test_of_a_vmgroup_and_a_membership_of_another_one_the_older_has_the_vm() -> None:
     other = group("team-a/other", vms=["b-1"])
-    first = found(GROUP, membership("one", "shared-batch", "b-1"), other)
+    first = shared(GROUP, membership("one", "shared-batch", "b-1"), other)
     assert held(first) == {
         "vmgroup team-a/other": (
             "Conflict",
@@ -105,12 +110,21 @@ def test_of_a_vmgroup_and_a_membership_of_another_one_the_older_has_the_vm() -> 
         )
     }
     assert joining(first.loaded.desired) == [("b-1", ("/DC0/vm/b",), "")]
-    assert list(held(found(GROUP, other, membership("one", "shared-batch", "b-1")))) == ["membership team-b/one"]
+    assert list(held(shared(GROUP, other, membership("one", "shared-batch", "b-1")))) == ["membership team-b/one"]
+
+
+def test_a_membership_takes_no_vm_that_cannot_be_in_its_folders() -> None:
+    squatting = accepted(membership("one", "shared-batch", "a-2"))
+    for edited in (group("team-a/other", vms=["a-2"]), group("infra/other", vms=["a-2"])):
+        outside = accepted(membership("one", "shared-batch", "a-2"), "NotAllowed")
+        assert held(found(GROUP, outside, edited)) == {}, "the pass has said that it is none of its folders"
+    assert held(found(GROUP, squatting, group("team-a/other", vms=["a-2"]))) == {}, "no folder is below another's"
+    assert list(held(found(GROUP, squatting, group("infra/other", vms=["a-2"])))) == ["vmgroup infra/other"]
 
 
 def test_a_vmgroup_may_list_a_vm_that_a_membership_has_added_to_it() -> None:
     listing = group("team-a/shared-batch", vms=["a-1", "b-1"])
-    objects = found(membership("one", "shared-batch", "b-1"), listing)
+    objects = shared(membership("one", "shared-batch", "b-1"), listing)
     assert list(held(objects)) == ["membership team-b/one"]
 
 

@@ -186,6 +186,18 @@ def test_nobody_gets_the_name_or_the_vms_of_another_by_editing_an_older_object()
     assert held(the_site(more, theirs)) == {"vmgroup team-a/mine": ("Conflict", message)}
 
 
+def test_nobody_claims_a_vm_that_cannot_be_in_its_folders() -> None:
+    mine, theirs = {"names": ["team-a"], **TEAM}, {"names": ["team-b"], **TEAM, "folders": ["/DC0/vm/b"]}
+    squatting, by_path = group("team-b/x", vms=["a-1"]), group("team-b/x", vms=[{"inventoryPath": "/DC0/vm/a/x"}])
+    for claim in (accepted(squatting, name="x"), accepted(squatting, "NotAllowed", 0, name="x")):
+        assert held(the_site(claim, group("team-a/web", vms=["a-1"]), admitted=(INFRA, mine, theirs))) == {}
+    everywhere = INFRA, {**mine, "folders": ["*"]}, theirs
+    claim = accepted(squatting, "NotAllowed", name="x")
+    assert held(the_site(claim, group("team-a/web", vms=["a-1"]), admitted=everywhere)) == {}
+    refused = the_site(accepted(by_path, name="x"), group("team-a/web", **by_path["spec"]), admitted=everywhere)
+    assert list(held(refused)) == ["vmgroup team-b/x"]
+
+
 def test_a_status_that_the_mirror_puts_into_an_object_that_it_has_counts() -> None:
     """The mirror makes no new object where nothing but the status is another."""
     vms = [{"inventoryPath": "/DC0/vm/a/x"}]

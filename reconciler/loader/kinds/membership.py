@@ -57,14 +57,21 @@ def check(manifests: ManifestSet) -> Iterable[ManifestError]:
         else:
             claims.append(_Claim(document, membership.config_db, membership.vm, membership.ref, ("spec", "vm")))
     claims.sort(key=lambda claim: manifests.rank(claim.document))
-    taken: dict[tuple[str, VMRef], _Claim] = {}
+    taken: dict[tuple[str, VMRef], list[_Claim]] = {}
     for claim in claims:
-        first = taken.setdefault((claim.config_db, claim.vm), claim)
-        if first is claim or first.document.kind is claim.document.kind is Kind.VMGROUP:  # which is reported already
+        others, document = taken.setdefault((claim.config_db, claim.vm), []), claim.document
+        place, first = next(
+            ((n, each) for n, each in enumerate(others) if manifests.may_share(each.document, claim.document)),
+            (-1, None),
+        )
+        if first is None:
+            others.append(claim)
+            continue
+        if first.document.kind is claim.document.kind is Kind.VMGROUP:  # which is reported already
             continue
         if first.ref == claim.ref and claim.document.kind is Kind.VMGROUP:
             first, claim = claim, first
-            taken[claim.config_db, claim.vm] = first
+            others[place] = first
         message = (
             f"VM {quoted(str(claim.vm))} is already in {first.document.subject} ({first.document.locate(first.path)})"
         )

@@ -133,13 +133,14 @@ class _Checks:
     """Checks of one set of manifests: `check` for each VMGroup, in order, then `check_previous_names`."""
 
     def __init__(self, manifests: ManifestSet) -> None:
+        self._manifests = manifests
         self.errors: list[ManifestError] = []
         self._known_dbs = manifests.names[Kind.CONFIG_DB]
         dbs: list[tuple[Document, DesiredConfigDB]] = manifests.declared[Kind.CONFIG_DB]
         self._without_default = {db.ref.name: document for document, db in dbs if db.default_vmgroup is Presence.ABSENT}
         self._names = Claims()
         self._uuids = Claims()
-        self._vms: dict[tuple[str, object], tuple[Document, int]] = {}
+        self._vms: dict[tuple[str, object], list[tuple[Document, int]]] = {}
         self._previous = Claims()
         self._renamed: list[tuple[Document, DesiredVMGroup]] = []
 
@@ -233,8 +234,14 @@ class _Checks:
         """Check that each VM is in one vmgroup of a config DB only. Source: docs/domain.md#who-may-do-what"""
         vms, db = self._vms, group.config_db
         for position, vm in enumerate(group.vms or ()):
-            first, first_position = vms.setdefault((db, vm), (document, position))
-            if first is not document or first_position != position:
+            claims = vms.setdefault((db, vm), [])
+            first, first_position = next(
+                (each for each in claims if each[0] is document or self._manifests.may_share(each[0], document)),
+                (document, position),
+            )
+            if first is document and first_position == position:
+                claims.append((document, position))
+            else:
                 at = first.locate(("spec", "vms", first_position))
                 reason, where = Refusal.CONFLICT, f"in {first.subject}"
                 if first is document:

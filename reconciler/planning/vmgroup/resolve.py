@@ -113,6 +113,12 @@ def _joining(given: Sequence[Joining], names: InventoryLookup) -> tuple[list[Mem
     return found, tuple(unclear)
 
 
+def outside_of(joining: Joining, names: InventoryLookup) -> str | None:
+    """Return that the VM of a Membership is in none of its folders; None: it is, or cannot be looked up."""
+    members = names.members([joining.vm])[0] if joining.vm is not None else ()
+    return next(filter(None, (_outside(member, joining.folders, names) for member in members)), None)
+
+
 def _placed(
     members: list[Member], folders: tuple[str, ...] | None, names: InventoryLookup
 ) -> tuple[list[Member], tuple[Unclear, ...]]:
