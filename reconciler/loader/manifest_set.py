@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, quoted
-from reconciler.model.errors import ManifestError, Refusal
+from reconciler.model.errors import FirstFew, ManifestError, Refusal
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 
 
@@ -48,7 +48,7 @@ class ManifestSet:
     not a second error; `in_namespaces`: the same with the namespace, in which it is unique; `given_site`: the path of
     --site, beside which no other Site counts (None: not given); `ranks`: of objects of an API by their places, the
     smaller the stronger; `folders`: those that the VMs of such an object have to be in, where they are bounded, by its
-    place (none: it may have none).
+    place (none: it may have none); `few`: see `FirstFew`.
     """
 
     def __init__(self) -> None:
@@ -60,6 +60,7 @@ class ManifestSet:
         self.given_site: str | None = None
         self.ranks: dict[str, int] = {}
         self.folders: dict[str, tuple[str, ...]] = {}
+        self.few = FirstFew()
 
     def note(self, document: Document) -> None:
         """Note the name of a document, valid or not."""

@@ -95,6 +95,18 @@ def test_of_two_for_one_vm_the_older_counts() -> None:
     assert joining(objects.loaded.desired) == [("b-1", ("/DC0/vm/b",), "")]
 
 
+def test_what_is_misspelt_a_thousand_times_is_compared_with_all_names_a_few_times_only() -> None:
+    own = {**SHARING, "kinds": ["VMGroup", "Membership"]}
+    names = group("team-b/mine", name="shared-mine", vms=[]), group("team-a/theirs", name="shared-theirs", vms=[])
+    many = [membership(f"m{number}", f"shared-{which}{number}", "b-1") for number in range(50) for which in
+            (("mime",) if number % 2 else ("theirz",))]  # fmt: skip
+    messages = [message for _, message in held(the_site(*names, *many, admitted=(INFRA, TEAM_A, own))).values()]
+    assert len(messages) == 50
+    suggested = [message for message in messages if "did you mean" in message]
+    assert 0 < len(suggested) <= 20
+    assert all("shared-mine" in message for message in suggested), "names of other namespaces are not told"
+
+
 def shared(*documents: dict[str, Any]) -> SiteObjects:
     """Both namespaces may have VMs of the same folders."""
     return the_site(*documents, admitted=(INFRA, {**TEAM_A, "folders": ["/DC0/vm"]}, SHARING))

@@ -11,7 +11,7 @@ from reconciler.loader.kinds.vmgroup import config_db_of, owners, qualified, vm_
 from reconciler.loader.manifest_set import Known, ManifestSet
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, did_you_mean, quoted
-from reconciler.model.errors import ManifestError
+from reconciler.model.errors import FirstFew, ManifestError
 from reconciler.model.kinds.membership import DesiredMembership
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, Joining, VMRef
 from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
@@ -52,7 +52,7 @@ def check(manifests: ManifestSet) -> Iterable[ManifestError]:
         for position, vm in enumerate(group.vms or ())
     ]
     for document, membership in declared[Kind.MEMBERSHIP]:
-        if error := _wrong_vmgroup(document, membership, groups):
+        if error := _wrong_vmgroup(document, membership, groups, manifests.few):
             yield error
         else:
             claims.append(_Claim(document, membership.config_db, membership.vm, membership.ref, ("spec", "vm")))
@@ -87,14 +87,20 @@ class _Claim(NamedTuple):
 
 
 def _wrong_vmgroup(
-    document: Document, membership: DesiredMembership, groups: dict[_Place, tuple[Document, DesiredVMGroup]]
+    document: Document,
+    membership: DesiredMembership,
+    groups: dict[_Place, tuple[Document, DesiredVMGroup]],
+    few: FirstFew,
 ) -> ManifestError | None:
     path, name = ("spec", "vmgroup"), membership.vmgroup
     _, group = groups.get((membership.config_db, name), (None, None))
     if name == DEFAULT_VMGROUP:
         message = f"{DEFAULT_VMGROUP} has no members of its own: it takes every VM that is in no vmgroup"
     elif group is None:
-        near = did_you_mean(name, [known for _, known in groups])
+        own = (
+            of.name for made, of in groups.values() if made.namespace == document.namespace
+        )  # nobody else's are told
+        near = did_you_mean(name, few(own))
         message = f"no vmgroup {quoted(name)} is declared{near}"
     elif group.vms is None and group.vm_selector is None:
         message = f"the VMGroup {quoted(name)} leaves its members alone; give it spec.vms, which may be []"

@@ -89,6 +89,7 @@ def _why_none(wanted: str, document: Document, manifests: ManifestSet, *, severa
     if several or wanted == DEFAULT_VMGROUP:
         databases = ", ".join(map(escape, sorted(manifests.names[Kind.CONFIG_DB])))
         return f"there is a vmgroup {quoted(wanted)} in several config DBs; name one as spec.configDB: {databases}"
-    here = [each for each in manifests.declared[Kind.VMGROUP] if each[0].namespace == document.namespace]
+    declared: list[tuple[Document, DesiredVMGroup]] = manifests.declared[Kind.VMGROUP]
+    here = (group.name for made, group in declared if made.namespace == document.namespace)
     where = f" in the namespace {document.namespace}" if document.namespace else ""
-    return f"no VMGroup {quoted(wanted)} is declared{where}{did_you_mean(wanted, {group.name for _, group in here})}"
+    return f"no VMGroup {quoted(wanted)} is declared{where}{did_you_mean(wanted, manifests.few(here))}"
