@@ -105,11 +105,11 @@ def _joining(given: Sequence[Joining], names: InventoryLookup) -> tuple[list[Mem
         members, nowhere = _placed(members, each.folders, names)
         unclear += (*doubtful, *nowhere)
         for member in members:
-            outside = _outside(member, each.folders, names)
+            outside = _outside(member, each.folders, names)  # of which the Membership is told, not the vmgroup
             if outside is None:
                 found.append(member)
             else:
-                unclear.append(Unclear(outside, frozenset({member.uuid})))
+                unclear.append(Unclear("", frozenset({member.uuid})))
     return found, tuple(unclear)
 
 
