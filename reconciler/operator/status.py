@@ -301,7 +301,7 @@ class _Writer:
         more: StatusData = {}
         if (change := found.change(ref)) is not None and change.op is Op.BLOCKED:  # it may be that of somebody else
             more |= {name: value for name, value in self.lasting(key).items() if name != "lastApplied"}
-        elif key.kind is Kind.VMGROUP:
+        elif key.kind in (Kind.VMGROUP, Kind.CONFIG_DB):
             more["name"] = claimed_name(self._objects.seen[key])
             if uuid := found.uuid(ref):
                 more["uuid"] = uuid

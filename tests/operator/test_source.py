@@ -353,6 +353,20 @@ def test_a_namespace_is_in_the_config_dbs_that_its_site_allows() -> None:
     assert found(group("team-a/db"), config_dbs=()) == {"vmgroup team-a/db": ("NotAllowed", none)}
 
 
+def test_a_config_db_that_is_not_allowed_is_none_of_the_site_unless_it_was_accepted() -> None:
+    rule = {"names": ["team-a"], **EVERYTHING, "configDBs": ["a-*"]}
+    other = thing("ConfigDB", "team-a/other", {"datastore": "b-1", "hosts": {"cluster": "/DC0/host/b"}})
+    found = the_site(group("infra/db"), other, admitted=(INFRA, rule))
+    assert list(held(found)) == ["configdb team-a/other"]
+    assert declared(found) == ["configdb/shared", "vmgroup/db"]
+    assert kept_as_they_are(found) == []
+    refused = (accepted(other, "NotAllowed", **more) for more in ({"name": "other"}, {"lastApplied": {"digest": "d"}}))
+    for status in (accepted(other), *refused):
+        found = the_site(group("infra/db"), status, admitted=(INFRA, rule))
+        assert sorted(held(found)) == ["configdb team-a/other", "vmgroup infra/db"]
+    assert list(held(the_site(accepted(other, "NotAllowed"), admitted=(INFRA, rule)))) == ["configdb team-a/other"]
+
+
 def test_what_a_site_does_not_admit_has_no_effect_on_it_unless_it_was_reconciled_there() -> None:
     stranger, former = group("other/db"), {**group("other/was"), "status": {"site": "lab"}}
     objects = as_objects([site(INFRA), SHARED, stranger, former, thing("Host", "infra/ok", {"site": "nosuch"})])
