@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -48,7 +48,8 @@ class ManifestSet:
     not a second error; `in_namespaces`: the same with the namespace, in which it is unique; `given_site`: the path of
     --site, beside which no other Site counts (None: not given); `ranks`: of objects of an API by their places, the
     smaller the stronger; `folders`: those that the VMs of such an object have to be in, where they are bounded, by its
-    place (none: it may have none); `few`: see `FirstFew`.
+    place (none: it may have none); `settled`: the places of those that were accepted with their names; `refused`: of
+    those that are not allowed; `few`: see `FirstFew`.
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,8 @@ class ManifestSet:
         self.given_site: str | None = None
         self.ranks: dict[str, int] = {}
         self.folders: dict[str, tuple[str, ...]] = {}
+        self.settled: Collection[str] = ()
+        self.refused: Collection[str] = ()
         self.few = FirstFew()
 
     def note(self, document: Document) -> None:
@@ -71,6 +74,13 @@ class ManifestSet:
     def rank(self, document: Document) -> int:
         """Return the rank of a document among those that claim the same thing. Of files, none is stronger."""
         return self.ranks.get(document.source.file, 0)
+
+    def may_rename(self, document: Document, other: Document) -> bool:
+        """Return whether a previous name in `document` is its own though `other` has it as a name: it is the stronger
+        one, and allowed, and the other one is new with that name."""
+        if other.source.file in self.settled or document.source.file in self.refused:
+            return False
+        return self.rank(document) < self.rank(other)
 
     def may_share(self, one: Document, other: Document) -> bool:
         """Return whether there can be a VM that both documents may have. Where there is none, the inventory tells which

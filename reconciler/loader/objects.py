@@ -98,17 +98,20 @@ def load_objects(
     refused: Iterable[ManifestError] = (),
     bounds: Mapping[str, Bounds] = _BOUNDLESS,
     outside: Collection[str] = (),
+    settled: Collection[str] = (),
 ) -> Objects:
     """Build and check a set of objects: of two that claim the same, the later one is held. What a held one claims stays
     its own.
 
     `refused`: errors that whoever knows the cluster found; `bounds`: of the documents that have any; `outside`: the
-    places of those that have VMs which they may not have, and so claim none.
+    places of those that have VMs which they may not have, and so claim none; `settled`: see `ManifestSet`.
     """
     manifests, given = ManifestSet(), list(objects)
     manifests.errors += refused
     manifests.folders = {place: each.folders for place, each in bounds.items() if each.folders is not None}
     manifests.folders |= dict.fromkeys(outside, ())
+    manifests.settled = settled
+    manifests.refused = {each.source.file for each in manifests.errors if each.reason is Refusal.NOT_ALLOWED}
     manifests.ranks = {each.document.source.file: rank for rank, each in enumerate(given)}
     for each in given:
         document, kind = each.document, each.document.kind

@@ -177,7 +177,10 @@ class Sources:
         outside = {place for place, found in others if _is_outside(found, site)}
         outside |= {error.source.file for error in errors if error.path.startswith(_OF_VMS)}
         memo = self._made.setdefault(site.name, Memo())
-        made = memo((reads, errors, bounds, outside), lambda: load_objects(reads, errors, bounds, outside))
+        settled = {place for place, key in places.items() if _is_settled(self._kept[key].found, site)}
+        made = memo(
+            (reads, errors, bounds, outside, settled), lambda: load_objects(reads, errors, bounds, outside, settled)
+        )
         return SiteObjects(
             site.name,
             Loaded(made.desired, Revision(), Applying(f"k8s/{self._cluster}/{site.name}", Stamp(self._by))),
@@ -246,6 +249,11 @@ def _seniority(site: str, found: KubeObject) -> int:
 def _is_outside(found: KubeObject, site: Site) -> bool:
     """Return whether the last pass found VMs in an object that it may not have: only the inventory tells."""
     return found.status.get("site") == site.name and _reason(found) == Refusal.NOT_ALLOWED
+
+
+def _is_settled(found: KubeObject, site: Site) -> bool:
+    """Return whether an object was accepted at a Site with the name that it has."""
+    return found.status.get("site") == site.name and found.status.get("name") == claimed_name(found)
 
 
 def _was_accepted(found: KubeObject, site: Site) -> bool:

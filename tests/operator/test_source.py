@@ -198,6 +198,25 @@ def test_nobody_claims_a_vm_that_cannot_be_in_its_folders() -> None:
     assert list(held(refused)) == ["vmgroup team-b/x"]
 
 
+def test_nobody_is_held_for_a_previous_name_that_another_takes_later() -> None:
+    uuid = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
+    renamed = group("team-a/web", name="site", previousNames=["web"])
+    for mine in (accepted(renamed, name="site", uuid=uuid), accepted(renamed, generation=0, name="web", uuid=uuid)):
+        for other in (group("team-b/x", name="web"), accepted(group("team-b/x", name="web"), "Conflict")):
+            assert held(the_site(mine, other)) == {
+                "vmgroup team-b/x": (
+                    "Conflict",
+                    'spec.name: "web" is a previous name of vmgroup/site (vmgroup team-a/web)',
+                )
+            }
+    theirs = accepted(group("team-b/x", name="web"), generation=0, name="web")
+    claimed = accepted(group("team-a/old", previousNames=["web"]), generation=0, name="old")
+    assert list(held(the_site(claimed, theirs))) == ["vmgroup team-a/old"], "nobody gets it by editing an older object"
+    bounded = {"names": ["team-a"], **TEAM, "vmgroups": ["old"]}, {"names": ["team-b"], **TEAM}
+    refused = the_site(claimed, group("team-b/web"), admitted=(INFRA, *bounded))
+    assert list(held(refused)) == ["vmgroup team-a/old"], "it may not have had that name"
+
+
 def test_a_status_that_the_mirror_puts_into_an_object_that_it_has_counts() -> None:
     """The mirror makes no new object where nothing but the status is another."""
     vms = [{"inventoryPath": "/DC0/vm/a/x"}]

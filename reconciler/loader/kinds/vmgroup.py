@@ -143,9 +143,11 @@ class _Checks:
         self._vms: dict[tuple[str, object], list[tuple[Document, int]]] = {}
         self._previous = Claims()
         self._renamed: list[tuple[Document, DesiredVMGroup]] = []
+        self._owners: dict[tuple[str, str], tuple[Document, DesiredVMGroup]] = {}
 
     def check_previous_names(self) -> None:
         """Check previous names, once the names of all vmgroups are known."""
+        self._owners = owners(self._manifests) if self._renamed else {}
         for document, group in self._renamed:
             for position, name in enumerate(group.previous_names):
                 path: Path = ("spec", "previousNames", position)
@@ -159,8 +161,13 @@ class _Checks:
             return document.error(path, f"{DEFAULT_VMGROUP} is not renamed: vDVS knows it by this name")
         if name == group.name:
             return document.error(path, "is the name that it has now")
-        if declared := self._names.first((group.config_db, name)):
-            message = f"{quoted(name)} is declared as a vmgroup of its own ({declared.at})"
+        other, _ = self._owners.get((group.config_db, name), (None, None))
+        if other is not None and self._manifests.may_rename(document, other):
+            message = f"{quoted(name)} is a previous name of {document.subject} ({document.locate(path)})"
+            self.errors.append(other.conflict(other.name_path, message))
+            other = None
+        if other is not None:
+            message = f"{quoted(name)} is declared as a vmgroup of its own ({other.locate(other.name_path)})"
         elif clash := self._previous.claim((group.config_db, name), document, path):
             message = f"{quoted(name)} is already a previous name of {clash.who} ({clash.at})"
         else:
