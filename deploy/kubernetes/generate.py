@@ -325,7 +325,7 @@ _STATUS: Final[Schema] = {
         "site": {"type": "string", "description": "The Site that the object belongs to."},
         "name": {
             "type": "string",
-            "description": "The name in vDVS that the vmgroup was accepted with, which no other object can claim.",
+            "description": "The name that it was accepted with in vDVS, which no other object can claim.",
         },
         "uuid": {"type": "string", "description": "The UUID that vDVS knows the vmgroup by."},
         "conditions": {

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, quoted
-from reconciler.model.errors import ManifestError, Refusal
+from reconciler.model.errors import FirstFew, ManifestError, Refusal
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 
 
@@ -35,6 +35,11 @@ def has_name(document: Document) -> bool:
     return isinstance(document.spec.get("name", ""), str)
 
 
+def is_within(path: str, folder: str) -> bool:
+    """Return whether something of the inventory is this folder, or below it."""
+    return path == folder or path.startswith(f"{folder}/")
+
+
 class ManifestSet:
     """Everything by kind.
 
@@ -42,7 +47,9 @@ class ManifestSet:
     kind by kind; `names`: every `metadata.name`, those of invalid documents too, so that a reference to one of these is
     not a second error; `in_namespaces`: the same with the namespace, in which it is unique; `given_site`: the path of
     --site, beside which no other Site counts (None: not given); `ranks`: of objects of an API by their places, the
-    smaller the stronger.
+    smaller the stronger; `folders`: those that the VMs of such an object have to be in, where they are bounded, by its
+    place (none: it may have none); `settled`: the places of those that were accepted with their names; `refused`: of
+    those that are not allowed; `few`: see `FirstFew`.
     """
 
     def __init__(self) -> None:
@@ -53,6 +60,10 @@ class ManifestSet:
         self.errors: list[ManifestError] = []
         self.given_site: str | None = None
         self.ranks: dict[str, int] = {}
+        self.folders: dict[str, tuple[str, ...]] = {}
+        self.settled: Collection[str] = ()
+        self.refused: Collection[str] = ()
+        self.few = FirstFew()
 
     def note(self, document: Document) -> None:
         """Note the name of a document, valid or not."""
@@ -63,6 +74,21 @@ class ManifestSet:
     def rank(self, document: Document) -> int:
         """Return the rank of a document among those that claim the same thing. Of files, none is stronger."""
         return self.ranks.get(document.source.file, 0)
+
+    def may_rename(self, document: Document, other: Document) -> bool:
+        """Return whether a previous name in `document` is its own though `other` has it as a name: it is the stronger
+        one, and allowed, and the other one is new with that name."""
+        if other.source.file in self.settled or document.source.file in self.refused:
+            return False
+        return self.rank(document) < self.rank(other)
+
+    def may_share(self, one: Document, other: Document) -> bool:
+        """Return whether there can be a VM that both documents may have. Where there is none, the inventory tells which
+        of them it is not for, and neither is held for the other."""
+        mine, theirs = (self.folders.get(each.source.file) for each in (one, other))
+        if mine is None or theirs is None:
+            return () not in (mine, theirs)
+        return any(is_within(a, b) or is_within(b, a) for a in mine for b in theirs)
 
     def duplicates(self, documents: Iterable[Document]) -> Iterator[ManifestError]:
         """Yield an error for each of these documents, valid or not, that declares an object a second time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import UNSET, Struct
@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from reconciler.loader.building import build, declared
 from reconciler.loader.kinds import LOADERS
 from reconciler.loader.load import collector_paused
-from reconciler.loader.manifest_set import ManifestSet
+from reconciler.loader.manifest_set import Known, ManifestSet
 from reconciler.loader.manifests import Document, NoFile
 from reconciler.loader.schemas import API_VERSION
 from reconciler.loader.validate import problems, salvage
 from reconciler.model.errors import ManifestError, Refusal
 from reconciler.model.kinds.membership import DesiredMembership
+from reconciler.model.kinds.site import matches
 from reconciler.model.kinds.vmgroup import DesiredVMGroup
 from reconciler.model.refs import KINDS, Kind, ObjectRef, Source
 from reconciler.model.state import Desired, Unresolved
@@ -96,14 +97,21 @@ def load_objects(
     objects: Iterable[Read],
     refused: Iterable[ManifestError] = (),
     bounds: Mapping[str, Bounds] = _BOUNDLESS,
+    outside: Collection[str] = (),
+    settled: Collection[str] = (),
 ) -> Objects:
     """Build and check a set of objects: of two that claim the same, the later one is held. What a held one claims stays
     its own.
 
-    `refused`: errors that whoever knows the cluster found; `bounds`: of the documents that have any.
+    `refused`: errors that whoever knows the cluster found; `bounds`: of the documents that have any; `outside`: the
+    places of those that have VMs which they may not have, and so claim none; `settled`: see `ManifestSet`.
     """
     manifests, given = ManifestSet(), list(objects)
     manifests.errors += refused
+    manifests.folders = {place: each.folders for place, each in bounds.items() if each.folders is not None}
+    manifests.folders |= dict.fromkeys(outside, ())
+    manifests.settled = settled
+    manifests.refused = {each.source.file for each in manifests.errors if each.reason is Refusal.NOT_ALLOWED}
     manifests.ranks = {each.document.source.file: rank for rank, each in enumerate(given)}
     for each in given:
         document, kind = each.document, each.document.kind
@@ -126,7 +134,7 @@ def load_objects(
             ]
         for items in manifests.declared.values():
             items.sort(key=lambda each: each[0].source.file)  # who claims what first says nothing more
-        return _without_held(manifests, [each.document for each in given])
+        return _without_held(manifests, [each.document for each in given], bounds)
 
 
 def _bounded(item: DesiredVMGroup | DesiredMembership, to: Bounds) -> DesiredVMGroup | DesiredMembership:
@@ -135,7 +143,15 @@ def _bounded(item: DesiredVMGroup | DesiredMembership, to: Bounds) -> DesiredVMG
     return replace(item, folders=to.folders)
 
 
-def _without_held(manifests: ManifestSet, documents: list[Document]) -> Objects:
+def _perhaps(document: Document, known: Known, bounds: Mapping[str, Bounds]) -> Iterator[str]:
+    """Yield the names by which vDVS may know an object, but for those of vmgroups that it may not have."""
+    to = bounds.get(document.source.file, _NO_BOUNDS) if document.kind is Kind.VMGROUP else _NO_BOUNDS
+    for name in known.names:
+        if to.was is None or name.lower() == to.was or any(matches(name, pattern) for pattern in to.adopts):
+            yield name
+
+
+def _without_held(manifests: ManifestSet, documents: list[Document], bounds: Mapping[str, Bounds]) -> Objects:
     errors: dict[str, list[ManifestError]] = {}
     for error in manifests.errors:
         errors.setdefault(error.source.file, []).append(error)
@@ -162,7 +178,7 @@ def _without_held(manifests: ManifestSet, documents: list[Document]) -> Objects:
                 first = unresolved.get(known.ref, Unresolved(known.ref, message, (), reason, certain=True))
                 unresolved[known.ref] = replace(
                     first,
-                    known_as=(*first.known_as, *known.names),
+                    known_as=(*first.known_as, *_perhaps(document, known, bounds)),
                     certain=first.certain and known.certain,
                     anywhere=first.anywhere or known.anywhere,
                 )

@@ -12,6 +12,7 @@ from reconciler.model.refs import Source
 
 _MOST_LINES: Final = 20
 _LONGEST_LINE: Final = 500
+_MOST_SUGGESTED: Final = 20
 _MOST_COMPARED: Final = 2000  # names compared letter by letter: a site may have tens of thousands
 _LONGEST_NAME: Final = 100
 
@@ -93,6 +94,19 @@ class InvalidManifestsError(VdvsError):
 
 def _shortened(line: str) -> str:
     return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
+
+
+class FirstFew:
+    """Passes on the names to choose from for the first few words of a set that are not found: each of them is compared
+    with all names, and one manifest can have thousands."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_SUGGESTED
+
+    def __call__(self, choices: Iterable[str]) -> Iterable[str]:
+        """Return the choices, or none any more."""
+        self._left -= 1
+        return choices if self._left >= 0 else ()
 
 
 def nearest(word: str, choices: Iterable[str], alike: float = 0.6) -> str | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
+from reconciler.loader.manifest_set import is_within
 from reconciler.loader.manifests import Document
 from reconciler.loader.objects import Bounds
 from reconciler.loader.wording import Path, quoted
@@ -87,7 +88,7 @@ def not_allowed(document: Document, labels: Labels, site: Site, config_db: str) 
 
 def is_below(path: str, folders: tuple[str, ...]) -> bool:
     """Return whether something of the inventory is one of these folders, or below one."""
-    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+    return any(is_within(path, folder) for folder in folders)
 
 
 def _rules(site: Site, namespace: str, labels: Labels) -> list[Admitted]:

@@ -23,6 +23,9 @@ from reconciler.model.refs import FILE_KINDS, Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Desired
 from reconciler.operator.connection.objects import KubeObject
 from reconciler.planning.records.history import history
+from reconciler.planning.scope import vmgroup_ref
+from reconciler.planning.vmgroup.state import observed_states
+from reconciler.planning.vmgroup.undeclared import mentioned
 
 FINALIZER: Final = "vdvs.io/config-db"
 POLICY: Final = "vdvs.io/deletion-policy"
@@ -126,6 +129,8 @@ def obstacles(
         if unknown:
             why = f"{unknown[0].ref} cannot be looked at: {unknown[0].reason}"
             found[ref] = Obstacle("NotObserved", f"{why}; {_WAY_OUT}")
+        elif change is None and (claimed := _claimed(ref, place, last)):
+            found[ref] = Obstacle("DeletionBlocked", f"{claimed}; {_WAY_OUT}")
         elif change is None or change.op in (Op.KEEP, Op.UNMANAGED):
             continue
         elif result is not None and result.status is Status.FAILED:
@@ -136,3 +141,20 @@ def obstacles(
             why = next((held.reason for held in outcome.plan.withheld if held.ref == ref), change.reason)
             found[ref] = Obstacle("DeletionBlocked", f"{why}; {_WAY_OUT}")
     return found
+
+
+def _claimed(ref: ObjectRef, place: ObjectRef | None, last: Assessment) -> str:
+    """Return why a vmgroup that is there is no difference: another object may be about it; empty: none is."""
+    for db in last.resolved.config_dbs:
+        if ref.kind is not Kind.VMGROUP or place not in (None, db.ref):
+            continue
+        states = observed_states(last.observed.config_dbs[db.location]).values()
+        others = mentioned(
+            db, states, (each for each in last.resolved.vmgroups if each.config_db == db.ref), last.resolved
+        )
+        for state in states:
+            if vmgroup_ref(db.ref, state.name, last.resolved) == ref and not others.isdisjoint(
+                (state.name, state.uuid)
+            ):
+                return f"another object names the vmgroup {state.name}, by a previous name or its uuid {state.uuid}"
+    return ""

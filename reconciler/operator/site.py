@@ -130,7 +130,7 @@ class SiteManifests(Struct, frozen=True):
         """Input of a pass; the API changes objects in many other ways, such as their statuses."""
         counting = (deletion.POLICY, deletion.CONFIRMED, APPROVE, RECONCILE)
         extras = {
-            key: (deletion.is_awaited(each), *(annotations.get(name) for name in counting))
+            key: (deletion.is_awaited(each), deletion.is_going(each), *(annotations.get(name) for name in counting))
             for key, each in self.objects.seen.items()
             if (annotations := annotations_of(each)) or deletion.is_going(each)
         }
@@ -151,12 +151,16 @@ class SiteManifests(Struct, frozen=True):
         ref = self.objects.refs.get(key)
         return any(each.ref == ref and each.was is not None for each in self.objects.loaded.desired.vmgroups)
 
-    def to_remove(self) -> dict[ObjectRef, ObjectKey]:
+    def ending(self) -> dict[ObjectRef, ObjectKey]:
         """Return the objects that are being deleted, in vDVS too. One that is held may claim what is another's."""
         seen, held = self.objects.seen, self.objects.held
         refs = self.objects.refs.items()
-        going = ((key, ref) for key, ref in refs if key not in held and deletion.is_awaited(seen[key]))
+        going = ((key, ref) for key, ref in refs if key not in held and deletion.is_going(seen[key]))
         return {ref: key for key, ref in going if self.policy(key) is DeletionPolicy.DELETE}
+
+    def to_remove(self) -> dict[ObjectRef, ObjectKey]:
+        """Return those of them that wait for us. What others still wait for is removed already, or was never made."""
+        return {ref: key for ref, key in self.ending().items() if deletion.is_awaited(self.objects.seen[key])}
 
     def approvals(self, spent: Mapping[ObjectKey, str]) -> Approvals:
         """Return the approvals in annotations, but for those that are `spent`."""
@@ -277,7 +281,7 @@ class SiteWatch:
             self.findings = replace(self.findings, obstacles=dict.fromkeys(going.values(), deletion.NOT_OBSERVED))
         asked = ((each.ref, f"its annotation {RECONCILE} is {each.mode}") for each in desired.treatments)
         policy = replace(policy, held=(*asked, *policy.held))
-        desired = deletion.without(desired, frozenset(going))
+        desired = deletion.without(desired, frozenset(manifests.ending()))
         approvals = manifests.approvals(self._spent)
         asked_for = frozenset[str]() if behalf is None or manifests.paused else approvals.ids
         carried: Outcome | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
 from msgspec import Struct, field
@@ -24,6 +24,7 @@ from reconciler.operator.keys import ObjectKey
 NO_SITE: Final = ""
 """The key of objects that belong to no Site."""
 
+_OF_VMS: Final = ("spec.vm", "spec.vms", "spec.vmSelector")  # paths of errors, and those below
 _ACCEPTED, _EDITED, _NEW = 0, 1, 3  # and one more if it was refused last
 
 ObjectsByKind: TypeAlias = Mapping[Kind, Mapping[tuple[str, str], KubeObject]]
@@ -154,28 +155,55 @@ class Sources:
     ) -> SiteObjects:
         errors: list[ManifestError] = []
         places, bounds = {}, {}
-        databases = {key.name for key in keys if key.kind is Kind.CONFIG_DB}
+        strangers = dict(self._strangers(site, keys, refused, namespaces))
+        databases = {key.name for key in keys if key.kind is Kind.CONFIG_DB and key not in strangers}
         only = next(iter(databases)) if len(databases) == 1 else ""
         for key in keys:
+            if key in strangers:
+                continue
             kept, place = self._kept[key], self._kept[key].read.document.source.file
             places[place] = key
             if key in refused:
                 errors.append(refused[key])
             elif key.kind is not Kind.SITE:
-                wrong, bounded = kept.check(site, namespaces.get(key.namespace, {}), only)
+                db = "" if key.kind is Kind.CONFIG_DB else only
+                wrong, bounded = kept.check(site, namespaces.get(key.namespace, {}), db)
                 errors += wrong
                 if bounded is not None:
                     bounds[place] = replace(bounded, was=own_uuid(kept.found, site.name))
-        reads = tuple(self._kept[key].read for key in keys)
+        reads = tuple(self._kept[key].read for key in keys if key not in strangers)
+        told = {error.source.file for error in errors if error.reason is Refusal.NOT_ALLOWED}
+        others = ((place, self._kept[key].found) for place, key in places.items() if place not in told)
+        outside = {place for place, found in others if _is_outside(found, site)}
+        outside |= {error.source.file for error in errors if error.path.startswith(_OF_VMS)}
         memo = self._made.setdefault(site.name, Memo())
-        made = memo((reads, errors, bounds), lambda: load_objects(reads, errors, bounds))
+        settled = {place for place, key in places.items() if _is_settled(self._kept[key].found, site)}
+        made = memo(
+            (reads, errors, bounds, outside, settled), lambda: load_objects(reads, errors, bounds, outside, settled)
+        )
         return SiteObjects(
             site.name,
             Loaded(made.desired, Revision(), Applying(f"k8s/{self._cluster}/{site.name}", Stamp(self._by))),
             {places[place]: ref for place, ref in made.refs.items()},
-            {places[place]: Held(*why) for place, why in made.held.items()},
+            {places[place]: Held(*why) for place, why in made.held.items()} | strangers,
             {key: self._kept[key].found for key in keys},
         )
+
+    def _strangers(
+        self,
+        site: Site,
+        keys: list[ObjectKey],
+        refused: Mapping[ObjectKey, ManifestError],
+        namespaces: Mapping[str, Labels],
+    ) -> Iterator[tuple[ObjectKey, Held]]:
+        """Yield the ConfigDBs that the Site does not allow, and that were never accepted: were they held, the VMGroups
+        that name none would have to, and nothing would be removed from the site."""
+        for key in keys:
+            if key.kind is Kind.CONFIG_DB and key not in refused:
+                kept = self._kept[key]
+                wrong, _ = kept.check(site, namespaces.get(key.namespace, {}), "")
+                if wrong and not _was_accepted(kept.found, site):
+                    yield key, Held(Refusal.NOT_ALLOWED, "; ".join(error.within for error in wrong))
 
 
 def source(
@@ -211,11 +239,33 @@ def _seniority(site: str, found: KubeObject) -> int:
     status = found.status
     if status.get("site") != site:
         return _NEW
-    reason = next((each["reason"] for each in status.get("conditions", ()) if each["type"] == "Ready"), "")
+    reason = _reason(found)
     refused = reason in set(Refusal)
     if reason and not refused and status.get("observedGeneration") == found.metadata.generation:
         return _ACCEPTED
     return (_EDITED if status.get("name") == claimed_name(found) else _NEW) + refused
+
+
+def _is_outside(found: KubeObject, site: Site) -> bool:
+    """Return whether the last pass found VMs in an object that it may not have: only the inventory tells."""
+    return found.status.get("site") == site.name and _reason(found) == Refusal.NOT_ALLOWED
+
+
+def _is_settled(found: KubeObject, site: Site) -> bool:
+    """Return whether an object was accepted at a Site with the name that it has."""
+    return found.status.get("site") == site.name and found.status.get("name") == claimed_name(found)
+
+
+def _was_accepted(found: KubeObject, site: Site) -> bool:
+    """Return whether an object was once declared at a Site, as far as its status says."""
+    if found.status.get("site") != site.name:
+        return False
+    return not {"name", "lastApplied"}.isdisjoint(found.status) or _reason(found) not in {"", *Refusal}
+
+
+def _reason(found: KubeObject) -> str:
+    """Return the reason of the condition Ready."""
+    return next((each["reason"] for each in found.status.get("conditions", ()) if each["type"] == "Ready"), "")
 
 
 def _age(key: ObjectKey, found: KubeObject) -> tuple[str, str, str, str]:

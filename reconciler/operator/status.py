@@ -13,10 +13,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from reconciler.controller.mode import Mode
+from reconciler.loader.kinds.vmgroup import vm_ref
 from reconciler.model.base import clip
 from reconciler.model.diff import Change, FieldChange, Op, RightsChange, Standing
 from reconciler.model.errors import Refusal
 from reconciler.model.events import Condition, Truth
+from reconciler.model.kinds.vmgroup import Joining, VMRef
 from reconciler.model.outcome import Outcome, Status
 from reconciler.model.ownership import Record
 from reconciler.model.plan import HEALING
@@ -28,8 +30,10 @@ from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import NO_SITE, Held, SiteObjects, claimed_name
 from reconciler.planning.conditions import conditions
 from reconciler.planning.joined import Joined
+from reconciler.planning.lookup import InventoryLookup
 from reconciler.planning.records.history import not_applied
 from reconciler.planning.records.treatment import as_applied
+from reconciler.planning.vmgroup.resolve import outside_of
 from reconciler.render.diff import rights_lines
 from reconciler.render.kinds import VIEWS
 from reconciler.render.status import sentence
@@ -173,9 +177,23 @@ class _Found:
         found = self._joined.vmgroups.get(ref)
         return "" if found is None or found.tenant is None else found.tenant.id
 
+    def refused(self, ref: ObjectRef) -> bool:
+        """Return whether the Site does not allow what an object has, as far as only the inventory tells."""
+        return self._joined.unresolved_why.get(ref) == Refusal.NOT_ALLOWED
+
+    def outside(self, joining: Iterable[Joining]) -> str:
+        """Return why the VM of a Membership does not join its vmgroup; empty: it does, or cannot be looked up."""
+        return next(filter(None, (outside_of(each, self._names) for each in joining)), "")
+
+    @cached_property
+    def _names(self) -> InventoryLookup:
+        return InventoryLookup(self._last.resolved.inventory)
+
     def verdict(self, ref: ObjectRef) -> Verdict:
         """Judge an object."""
         change, treated = self.change(ref), self._treated.get(ref)
+        if self.refused(ref):  # also while it is paused or deleted: else it would count as one that was accepted
+            return Verdict(Truth.FALSE, Refusal.NOT_ALLOWED, self._joined.unresolved[ref], "Stalled")
         if treated is not None:
             return _paused(change, treated)
         if change is None:
@@ -186,7 +204,7 @@ class _Found:
             return Verdict(Truth.UNKNOWN, _word(change.standing), change.reason)
         if change.op is Op.BLOCKED:
             why = self._joined.unresolved_why.get(ref)
-            if why != Refusal.NOT_ALLOWED and ref in self._joined.unresolved:  # it may be there in a moment
+            if ref in self._joined.unresolved:  # it may be there in a moment
                 return Verdict(Truth.FALSE, "NotFound", change.reason)
             return Verdict(Truth.FALSE, why or _word(change.standing), change.reason, "Stalled")
         return self._differs(change)
@@ -271,6 +289,10 @@ class _Writer:
     def __init__(self, objects: SiteObjects, previous: Mapping[ObjectKey, Mapping[str, Any]], now: datetime) -> None:
         self._objects, self._previous = objects, previous
         self._digests = dict(objects.loaded.desired.digests)
+        self._joining: dict[tuple[ObjectRef, VMRef | None], list[Joining]] = {}
+        for group in objects.loaded.desired.vmgroups:
+            for each in group.joining:
+                self._joining.setdefault((group.ref, each.vm), []).append(each)
         self._now = _moment(now)
 
     def observed(self, key: ObjectKey, ref: ObjectRef, found: _Found) -> StatusData:
@@ -279,7 +301,7 @@ class _Writer:
         more: StatusData = {}
         if (change := found.change(ref)) is not None and change.op is Op.BLOCKED:  # it may be that of somebody else
             more |= {name: value for name, value in self.lasting(key).items() if name != "lastApplied"}
-        elif key.kind is Kind.VMGROUP:
+        elif key.kind in (Kind.VMGROUP, Kind.CONFIG_DB):
             more["name"] = claimed_name(self._objects.seen[key])
             if uuid := found.uuid(ref):
                 more["uuid"] = uuid
@@ -289,8 +311,18 @@ class _Writer:
             more["pending"] = [_pending(change, field) for field in change.fields[:MOST_PENDING]]
             more["pendingTotal"] = len(change.fields)
         more |= _plan(found.terms.waiting.by_object.get(ref))
-        verdict = _GOING if is_going(self._objects.seen[key]) else found.verdict(ref)
+        verdict = found.verdict(ref)
+        if outside := self._outside(key, ref, found):
+            verdict = Verdict(Truth.FALSE, Refusal.NOT_ALLOWED, outside, "Stalled")
+        elif is_going(self._objects.seen[key]) and not found.refused(ref):
+            verdict = _GOING
         return self.status(key, [*_spelled(verdict), *others], more, ref)
+
+    def _outside(self, key: ObjectKey, ref: ObjectRef, found: _Found) -> str:
+        """Return why the VM of a Membership may not join its vmgroup, whose status says nothing of that."""
+        if key.kind is not Kind.MEMBERSHIP:
+            return ""
+        return found.outside(self._joining.get((ref, vm_ref(self._objects.seen[key].spec["vm"])), ()))
 
     def not_observed(self, key: ObjectKey, ref: ObjectRef | None, reason: str, message: str) -> StatusData:
         """The status of an object whose site is not looked at: nothing is known of it now."""

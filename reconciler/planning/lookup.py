@@ -16,7 +16,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from reconciler.model.errors import nearest
+from reconciler.model.errors import FirstFew, nearest
 from reconciler.model.inventory import Connection, Datastore, ESXiHost, Inventory, VirtualMachine
 from reconciler.model.kinds.host import DesiredHost
 from reconciler.model.kinds.vmgroup import (
@@ -82,6 +82,7 @@ class InventoryLookup:
         self._urls = dict(SPECIAL_DATASTORES)  # by name; filled on demand
         self._rows: dict[DesiredAccess, Access] = {}  # filled on demand: most vmgroups share a few
         self._inventory = inventory
+        self._few = FirstFew()
 
     # Each is built on first access: most sites name VMs in one way only, and hosts need none of them.
     @cached_property
@@ -99,6 +100,10 @@ class InventoryLookup:
     @cached_property
     def _uuids(self) -> Mapping[str, list[VirtualMachine]]:
         return _by_uuid(self._inventory)
+
+    @cached_property
+    def _instance_uuids(self) -> dict[str, VirtualMachine]:
+        return {vm.instance_uuid.lower(): vm for vm in reversed(self._inventory.vms) if vm.instance_uuid}
 
     @cached_property
     def _hosts(self) -> dict[str, ESXiHost]:
@@ -153,7 +158,7 @@ class InventoryLookup:
                 if wanted.url == d.url or (wanted.inventory_path and wanted.inventory_path == d.inventory_path)
             ]
         if not found:
-            near = did_you_mean(str(wanted), (d.name for d in self._all))
+            near = did_you_mean(str(wanted), self._few(d.name for d in self._all))
             raise NotFoundError(f'no datastore "{wanted}" in the inventory{near}')
         if len({d.url for d in found}) > 1:
             urls = ", ".join(sorted(d.url for d in found))
@@ -209,7 +214,7 @@ class InventoryLookup:
         if wanted.inventory_path is not None:
             found = self._paths.get(wanted.inventory_path, [])
             if not found:
-                near = did_you_mean(wanted.inventory_path, self._paths)
+                near = did_you_mean(wanted.inventory_path, self._few(self._paths))
                 raise NotFoundError(f'no VM at "{wanted.inventory_path}" in the inventory{near}')
             if len(found) > 1:
                 uuids = ", ".join(sorted(vm.uuid for vm in found))
@@ -220,7 +225,8 @@ class InventoryLookup:
         if not found and wanted.name in self._paths:
             raise NotFoundError(f'no VM "{wanted.name}" in the inventory; a path is given as inventoryPath')
         if not found:
-            raise NotFoundError(f'no VM "{wanted.name}" in the inventory{did_you_mean(wanted.name or "", self._vms)}')
+            near = did_you_mean(wanted.name or "", self._few(self._vms))
+            raise NotFoundError(f'no VM "{wanted.name}" in the inventory{near}')
         if len(found) > 1:
             paths = ", ".join(sorted(vm.path for vm in found))
             reason = f'VM "{wanted.name}" is ambiguous ({paths}); name it by uuid or inventoryPath'
@@ -233,7 +239,7 @@ class InventoryLookup:
 
         Source: docs/domain.md#identity-of-vms-and-datastores
         """
-        meant = next((vm for vm in self._inventory.vms if (vm.instance_uuid or "").lower() == uuid), None)
+        meant = self._instance_uuids.get(uuid)
         if meant is not None:
             reason = f"{uuid} is the instance UUID of VM {meant.name}; vDVS knows it by its BIOS UUID, {meant.uuid}"
             raise NotFoundError(reason, frozenset({meant.uuid}))
@@ -259,9 +265,12 @@ class InventoryLookup:
         """Why a selector matches no VM: it may be misspelt, or nobody is there yet."""
         if any(True for _ in self._below(selector.folder)):
             return f'no VM below "{selector.folder}" has a name like "{selector.name_pattern}"'
+        near = did_you_mean(selector.folder, self._few(self._folders()))
+        return f'no VM is below "{selector.folder}" in the inventory{near}'
+
+    def _folders(self) -> Iterator[str]:
         folders = {path.rpartition("/")[0] for path, _ in self._by_path}
-        known = {"/".join(folder.split("/")[:depth]) for folder in folders for depth in range(2, folder.count("/") + 2)}
-        return f'no VM is below "{selector.folder}" in the inventory{did_you_mean(selector.folder, known)}'
+        yield from {"/".join(each.split("/")[:depth]) for each in folders for depth in range(2, each.count("/") + 2)}
 
     def _below(self, folder: str) -> Iterator[VirtualMachine]:
         prefix = folder.rstrip("/") + "/"

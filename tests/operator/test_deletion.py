@@ -54,10 +54,16 @@ def test_a_config_db_and_a_host_are_never_removed(kind: Kind) -> None:
     assert policy(kind, found, DELETE, namespace_going=False) is RETAIN
 
 
-def removal(observed: dict[str, Any], of: str = "team") -> tuple[Outcome, set[ObjectRef]]:
-    """A pass that removes vmgroup g1, which was deleted and is in no manifest; and what it changes."""
+def removal(
+    observed: dict[str, Any], of: str = "team", others: dict[str, Any] | None = None, was: str | None = None,
+    held: tuple[Unresolved, ...] = (),
+) -> tuple[Outcome, set[ObjectRef]]:  # fmt: skip
+    """A pass that removes vmgroup g1, which was deleted and is in no manifest; and what it changes. `others`: vmgroups
+    that are declared, which may be those with the UUID `was` only; `held`: objects that cannot be used."""
     rest = {kind: objects for kind, objects in DECLARED.items() if kind != "vmgroups"}
-    resolved, found = site_of({**rest, "vmgroups": {}}, observed)
+    resolved, found = site_of({**rest, "vmgroups": others or {}}, observed)
+    groups = tuple(replace(each, was=was) for each in resolved.vmgroups)
+    resolved = replace(resolved, vmgroups=groups, unresolved=(*resolved.unresolved, *held))
     allowed, applying = removing(frozenset({GROUP}), replace(MINE, set=of))
     differs = diff(resolved, found, {}, applying)
     steps = plan(differs, resolved, found, allowed)
@@ -94,6 +100,31 @@ def test_a_config_db_that_cannot_be_read_is_in_the_way_of_its_vmgroups_only() ->
     assert changed == set()
     assert obstacles(outcome, [GROUP], {GROUP: DB})[GROUP].reason == "NotObserved"
     assert obstacles(outcome, [GROUP], {GROUP: ObjectRef(Kind.CONFIG_DB, "other")}) == {}
+
+
+CLAIMS: dict[str, Any] = {"its uuid": {"g2": {"uuid": "id-g1"}}, "its name": {"g2": {"previousNames": ["g1"]}}}
+
+
+@pytest.mark.parametrize("others", CLAIMS.values(), ids=CLAIMS)
+def test_what_another_object_may_be_about_is_not_said_to_be_removed(others: dict[str, Any]) -> None:
+    outcome, changed = removal({}, others=others)
+    assert GROUP not in changed
+    (obstacle,) = obstacles(outcome, [GROUP], {GROUP: DB}).values()
+    assert obstacle.reason == "DeletionBlocked"
+    assert obstacle.message.startswith("another object names the vmgroup g1, by a previous name or its uuid id-g1")
+
+
+def test_what_a_held_object_names_is_not_said_to_be_removed() -> None:
+    for names in (("g1",), ("id-g1",)):
+        held = Unresolved(ObjectRef(Kind.VMGROUP, "g2"), "its manifest is invalid", names, certain=True)
+        outcome, changed = removal({}, held=(held,))
+        assert changed == set()
+        assert obstacles(outcome, [GROUP], {GROUP: DB})[GROUP].reason == "DeletionBlocked"
+
+
+@pytest.mark.parametrize("others", CLAIMS.values(), ids=CLAIMS)
+def test_whoever_names_what_is_another_s_keeps_nobody_from_removing_it(others: dict[str, Any]) -> None:
+    assert removal({}, others=others, was="")[1] == {GROUP}
 
 
 def test_what_is_gone_is_let_go() -> None:

@@ -95,9 +95,26 @@ def test_of_two_for_one_vm_the_older_counts() -> None:
     assert joining(objects.loaded.desired) == [("b-1", ("/DC0/vm/b",), "")]
 
 
+def test_what_is_misspelt_a_thousand_times_is_compared_with_all_names_a_few_times_only() -> None:
+    own = {**SHARING, "kinds": ["VMGroup", "Membership"]}
+    names = group("team-b/mine", name="shared-mine", vms=[]), group("team-a/theirs", name="shared-theirs", vms=[])
+    many = [membership(f"m{number}", f"shared-{which}{number}", "b-1") for number in range(50) for which in
+            (("mime",) if number % 2 else ("theirz",))]  # fmt: skip
+    messages = [message for _, message in held(the_site(*names, *many, admitted=(INFRA, TEAM_A, own))).values()]
+    assert len(messages) == 50
+    suggested = [message for message in messages if "did you mean" in message]
+    assert 0 < len(suggested) <= 20
+    assert all("shared-mine" in message for message in suggested), "names of other namespaces are not told"
+
+
+def shared(*documents: dict[str, Any]) -> SiteObjects:
+    """Both namespaces may have VMs of the same folders."""
+    return the_site(*documents, admitted=(INFRA, {**TEAM_A, "folders": ["/DC0/vm"]}, SHARING))
+
+
 def test_of_a_vmgroup_and_a_membership_of_another_one_the_older_has_the_vm() -> None:
     other = group("team-a/other", vms=["b-1"])
-    first = found(GROUP, membership("one", "shared-batch", "b-1"), other)
+    first = shared(GROUP, membership("one", "shared-batch", "b-1"), other)
     assert held(first) == {
         "vmgroup team-a/other": (
             "Conflict",
@@ -105,13 +122,33 @@ def test_of_a_vmgroup_and_a_membership_of_another_one_the_older_has_the_vm() -> 
         )
     }
     assert joining(first.loaded.desired) == [("b-1", ("/DC0/vm/b",), "")]
-    assert list(held(found(GROUP, other, membership("one", "shared-batch", "b-1")))) == ["membership team-b/one"]
+    assert list(held(shared(GROUP, other, membership("one", "shared-batch", "b-1")))) == ["membership team-b/one"]
+
+
+def test_a_membership_takes_no_vm_that_cannot_be_in_its_folders() -> None:
+    squatting = accepted(membership("one", "shared-batch", "a-2"))
+    for edited in (group("team-a/other", vms=["a-2"]), group("infra/other", vms=["a-2"])):
+        outside = accepted(membership("one", "shared-batch", "a-2"), "NotAllowed")
+        assert held(found(GROUP, outside, edited)) == {}, "the pass has said that it is none of its folders"
+    assert held(found(GROUP, squatting, group("team-a/other", vms=["a-2"]))) == {}, "no folder is below another's"
+    assert list(held(found(GROUP, squatting, group("infra/other", vms=["a-2"])))) == ["vmgroup infra/other"]
 
 
 def test_a_vmgroup_may_list_a_vm_that_a_membership_has_added_to_it() -> None:
     listing = group("team-a/shared-batch", vms=["a-1", "b-1"])
-    objects = found(membership("one", "shared-batch", "b-1"), listing)
+    objects = shared(membership("one", "shared-batch", "b-1"), listing)
     assert list(held(objects)) == ["membership team-b/one"]
+
+
+def test_whoever_claims_the_name_of_a_vmgroup_has_no_say_about_who_joins_it() -> None:
+    claiming = {"names": ["team-c"], **TEAM, "kinds": ["VMGroup"], "folders": ["/DC0/vm/c"]}
+    joined = membership("one", "shared-batch", "b-1")
+    for claim in (group("team-c/x", name="shared-batch"), group("team-c/x", name="shared-batch", vms=["b-1"])):
+        objects = the_site(
+            accepted(GROUP, name="shared-batch"), joined, claim, admitted=(INFRA, TEAM_A, SHARING, claiming)
+        )
+        assert list(held(objects)) == ["vmgroup team-c/x"]
+        assert joining(objects.loaded.desired) == [("b-1", ("/DC0/vm/b",), "")]
 
 
 def test_a_namespace_takes_no_name_of_a_vmgroup_that_is_not_for_it() -> None:

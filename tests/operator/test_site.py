@@ -59,6 +59,15 @@ def test_only_what_was_seen_to_be_deleted_and_is_confirmed_is_removed() -> None:
         assert SiteManifests(objects(**rest)).to_remove() == {}, missing
 
 
+def test_what_was_removed_is_not_made_anew_while_others_keep_its_object() -> None:
+    """Such as `kubectl delete --cascade=foreground`, or a finalizer of whoever has it."""
+    kept = SiteManifests(objects(**{**GOING, "finalizers": ["foregroundDeletion"]}))
+    assert (kept.ending(), kept.to_remove()) == ({REF: BLUE}, {})
+    retained = SiteManifests(objects(**{**GOING, "finalizers": ["foregroundDeletion"], "annotations": {}}))
+    assert retained.ending() == {}
+    assert SiteManifests(objects(annotations=GOING["annotations"])).asks != kept.asks
+
+
 def test_while_a_site_cannot_be_looked_at_a_deletion_says_how_to_let_the_object_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

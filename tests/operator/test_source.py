@@ -186,6 +186,37 @@ def test_nobody_gets_the_name_or_the_vms_of_another_by_editing_an_older_object()
     assert held(the_site(more, theirs)) == {"vmgroup team-a/mine": ("Conflict", message)}
 
 
+def test_nobody_claims_a_vm_that_cannot_be_in_its_folders() -> None:
+    mine, theirs = {"names": ["team-a"], **TEAM}, {"names": ["team-b"], **TEAM, "folders": ["/DC0/vm/b"]}
+    squatting, by_path = group("team-b/x", vms=["a-1"]), group("team-b/x", vms=[{"inventoryPath": "/DC0/vm/a/x"}])
+    for claim in (accepted(squatting, name="x"), accepted(squatting, "NotAllowed", 0, name="x")):
+        assert held(the_site(claim, group("team-a/web", vms=["a-1"]), admitted=(INFRA, mine, theirs))) == {}
+    everywhere = INFRA, {**mine, "folders": ["*"]}, theirs
+    claim = accepted(squatting, "NotAllowed", name="x")
+    assert held(the_site(claim, group("team-a/web", vms=["a-1"]), admitted=everywhere)) == {}
+    refused = the_site(accepted(by_path, name="x"), group("team-a/web", **by_path["spec"]), admitted=everywhere)
+    assert list(held(refused)) == ["vmgroup team-b/x"]
+
+
+def test_nobody_is_held_for_a_previous_name_that_another_takes_later() -> None:
+    uuid = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
+    renamed = group("team-a/web", name="site", previousNames=["web"])
+    for mine in (accepted(renamed, name="site", uuid=uuid), accepted(renamed, generation=0, name="web", uuid=uuid)):
+        for other in (group("team-b/x", name="web"), accepted(group("team-b/x", name="web"), "Conflict")):
+            assert held(the_site(mine, other)) == {
+                "vmgroup team-b/x": (
+                    "Conflict",
+                    'spec.name: "web" is a previous name of vmgroup/site (vmgroup team-a/web)',
+                )
+            }
+    theirs = accepted(group("team-b/x", name="web"), generation=0, name="web")
+    claimed = accepted(group("team-a/old", previousNames=["web"]), generation=0, name="old")
+    assert list(held(the_site(claimed, theirs))) == ["vmgroup team-a/old"], "nobody gets it by editing an older object"
+    bounded = {"names": ["team-a"], **TEAM, "vmgroups": ["old"]}, {"names": ["team-b"], **TEAM}
+    refused = the_site(claimed, group("team-b/web"), admitted=(INFRA, *bounded))
+    assert list(held(refused)) == ["vmgroup team-a/old"], "it may not have had that name"
+
+
 def test_a_status_that_the_mirror_puts_into_an_object_that_it_has_counts() -> None:
     """The mirror makes no new object where nothing but the status is another."""
     vms = [{"inventoryPath": "/DC0/vm/a/x"}]
@@ -228,11 +259,19 @@ def test_a_held_vmgroup_of_an_unknown_config_db_is_known_by_its_names() -> None:
         group("team-b/db", configDB="none", uuid="0F2D53D7-091e-4b04-a6b0-1d2a43c454eb"),
         group("team-b/ok", configDB="shared"),
         group("team-a/number", name=5),
+        admitted=(INFRA, {**TEAMS, "folders": ["*"]}),
     )
     told = {str(each.ref): (set(each.known_as), each.certain, each.anywhere) for each in found.loaded.desired.held}
     uuid = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
     assert told["vmgroup/db"] == ({"old", uuid, uuid.replace("0f2d53d7", "0F2D53D7")}, True, True)
     assert [certain for names, certain, _ in told.values() if not names] == [False]
+
+
+def test_a_held_vmgroup_is_not_known_by_the_names_of_others() -> None:
+    uuid = "0f2d53d7-091e-4b04-a6b0-1d2a43c454eb"
+    claims = {"previousNames": ["web"], "uuid": uuid, "access": [{"datastore": "b-1"}]}
+    found = the_site(group("team-a/thief", **claims), accepted(group("team-b/web", **claims), uuid=uuid))
+    assert {each.ref.name: set(each.known_as) for each in found.loaded.desired.held} == {"thief": set(), "web": {uuid}}
 
 
 def test_what_refers_to_a_held_object_is_held_or_not_looked_up() -> None:
@@ -246,6 +285,15 @@ def test_what_refers_to_a_held_object_is_held_or_not_looked_up() -> None:
         "Invalid",
         'spec.vmgroup: no VMGroup "db" is declared in the namespace team-b',
     )
+
+
+def test_whoever_claims_the_name_of_another_s_vmgroup_gets_none_of_its_volumes() -> None:
+    theirs = accepted(group("team-a/web"), name="web")
+    for vmgroup in ("x", "web"):
+        volume = {"name": "data", "vmgroup": vmgroup, "datastore": "a-1", "access": "read-write"}
+        found = the_site(theirs, group("team-b/x", name="web"), thing("Volume", "team-b/v", volume))
+        assert sorted(held(found)) == ["vmgroup team-b/x", "volume team-b/v"]
+        assert declared(found) == ["configdb/shared", "vmgroup/web"]
 
 
 def test_a_namespace_names_only_what_its_site_allows() -> None:
@@ -322,6 +370,20 @@ def test_a_namespace_is_in_the_config_dbs_that_its_site_allows() -> None:
     assert found(group("team-a/db"), more=({"names": ["team-a"], **EVERYTHING},)) == {}
     none = f'spec.configDB: {where} the ConfigDB "shared" here (configDBs: none)'
     assert found(group("team-a/db"), config_dbs=()) == {"vmgroup team-a/db": ("NotAllowed", none)}
+
+
+def test_a_config_db_that_is_not_allowed_is_none_of_the_site_unless_it_was_accepted() -> None:
+    rule = {"names": ["team-a"], **EVERYTHING, "configDBs": ["a-*"]}
+    other = thing("ConfigDB", "team-a/other", {"datastore": "b-1", "hosts": {"cluster": "/DC0/host/b"}})
+    found = the_site(group("infra/db"), other, admitted=(INFRA, rule))
+    assert list(held(found)) == ["configdb team-a/other"]
+    assert declared(found) == ["configdb/shared", "vmgroup/db"]
+    assert kept_as_they_are(found) == []
+    refused = (accepted(other, "NotAllowed", **more) for more in ({"name": "other"}, {"lastApplied": {"digest": "d"}}))
+    for status in (accepted(other), *refused):
+        found = the_site(group("infra/db"), status, admitted=(INFRA, rule))
+        assert sorted(held(found)) == ["configdb team-a/other", "vmgroup infra/db"]
+    assert list(held(the_site(accepted(other, "NotAllowed"), admitted=(INFRA, rule)))) == ["configdb team-a/other"]
 
 
 def test_what_a_site_does_not_admit_has_no_effect_on_it_unless_it_was_reconciled_there() -> None:

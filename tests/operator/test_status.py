@@ -14,17 +14,20 @@ from reconciler.controller.watch import without
 from reconciler.model.base import Risk
 from reconciler.model.diff import Diff, FieldChange
 from reconciler.model.errors import Refusal
+from reconciler.model.kinds.vmgroup import Joining, VMRef
 from reconciler.model.refs import Kind, ObjectRef
-from reconciler.model.state import Reconcile, Treatment
+from reconciler.model.state import Reconcile, Treatment, Unresolved
 from reconciler.operator.approval import Proposal, Proposals
+from reconciler.operator.connection.objects import KubeObject, Metadata
 from reconciler.operator.deletion import Obstacle
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.source import Held
+from reconciler.operator.source import Held, SiteObjects
 from reconciler.operator.status import BESIDE, CONDITIONS, StatusData, Terms, same, severity, statuses
 from reconciler.planning.planner import plan
 from tests.operator.kstatus import computed
 from tests.operator.looks import (
     APPLIED,
+    DECLARED,
     GROUP,
     HOST,
     MOVED,
@@ -40,7 +43,7 @@ from tests.operator.looks import (
     site_of,
     status_of,
 )
-from tests.planning import golden
+from tests.planning import compact, golden
 
 REPORT, HEAL = Mode(), Mode(heal=True)
 ALL = Mode(heal=True, auto_apply=frozenset(Risk) - {Risk.DESTROYS})
@@ -174,6 +177,39 @@ def test_a_paused_object_says_so(mode: Reconcile, observed: dict[str, Any], read
     status = statuses(objects_of(resolved), outcome, "", {}, NOON, Terms(HEAL))[key(GROUP)]
     assert conditions(status)["Ready"] == ready
     assert kstatus(status) == verdict
+
+
+def test_what_is_not_allowed_says_so_while_it_is_paused_or_deleted_too() -> None:
+    """Else it would count as accepted, and hold others that claim what it may not have."""
+    resolved, seen = site_of()
+    wrong = Unresolved(GROUP, "VM /DC0/vm/b/x is in no folder whose VMs it may have", (), "NotAllowed", certain=True)
+    kept = tuple(each for each in resolved.vmgroups if each.ref != GROUP)
+    resolved = replace(resolved, vmgroups=kept, unresolved=(wrong,))
+    paused = replace(resolved, treatments=(Treatment(GROUP, Reconcile.REPORT, "m1"),))
+    for one, going in ((resolved, False), (resolved, True), (paused, False), (paused, True)):
+        objects, found = objects_of(one), look(one, seen)
+        objects.seen[key(GROUP)].metadata.deletion_timestamp = "2026-11-23T12:00:00Z" if going else None
+        status = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, Terms(HEAL))[key(GROUP)]
+        assert conditions(status)["Ready"] == "False NotAllowed"
+
+
+def test_a_membership_whose_vm_is_in_no_folder_of_its_namespace_says_so() -> None:
+    joining = (Joining(VMRef("vm1"), ("/DC/vm/nosuch",)), Joining(VMRef("vm2")), Joining(VMRef("nosuch"), ("/DC/vm",)))
+    ready = {}
+    for each in joining:
+        declared = compact.desired(DECLARED)
+        groups = tuple(replace(group, joining=(each,)) for group in declared.vmgroups)
+        found = look(*site_of())
+        objects, of = objects_of(found.resolved), ObjectKey(Kind.MEMBERSHIP, "team-b", "one")
+        seen = KubeObject(Metadata("one", "team-b", "u1", "1", 1), {"vmgroup": "g1", "vm": {"name": str(each.vm)}})
+        loaded = replace(objects.loaded, desired=replace(objects.loaded.desired, vmgroups=groups))
+        objects = SiteObjects("lab", loaded, {**objects.refs, of: GROUP}, {}, {**objects.seen, of: seen})
+        made = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, Terms(HEAL))
+        ready[str(each.vm)] = conditions(made[of])["Ready"], conditions(made[key(GROUP)])["Ready"]
+    in_sync = "True InSync"
+    assert ready == {
+        "vm1": ("False NotAllowed", in_sync), "vm2": (in_sync, in_sync), "nosuch": (in_sync, in_sync),
+    }  # fmt: skip
 
 
 def test_too_many_changes_are_held_back() -> None:

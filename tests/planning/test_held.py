@@ -15,6 +15,7 @@ from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Unresolved
 from reconciler.planning.differ import diff
+from reconciler.planning.files.volume import uuids_of_vmgroups
 from reconciler.planning.resolve import resolve
 from reconciler.planning.scope import incomplete, vmgroup_ref
 from reconciler.planning.vmgroup.pairing import pairs
@@ -133,6 +134,27 @@ def test_a_uuid_takes_no_vmgroup_from_another_owner() -> None:
     )  # fmt: skip
     (alone,) = pairs([renamed], {"id-web": web}, {}, frozenset())
     assert alone.before is web, "nobody else declares it"
+    claimed = group("web", "b")
+    own, other = pairs([replace(renamed, was="id-web"), replace(claimed, was="")], {"id-web": web}, {}, frozenset())
+    assert own.before is web, "who has made it renames it, whoever claims its old name"
+    assert other.before is None
+
+
+def test_a_uuid_takes_no_volume_from_another_owner() -> None:
+    known = compact.inventory({"hosts": ["esx"], "datastores": [{"name": "shared"}], "vms": []})
+    declared = {
+        "hosts": {"esx": None},
+        "configdbs": {"shared": {"datastore": "shared"}},
+        "vmgroups": {"web": {}, "evil": {"uuid": "id-web"}},
+        "volumes": {"web/v@shared": "read-only", "evil/v@shared": "read-write"},
+    }
+    found = compact.observed({"hosts": {"esx": "joined"}, "config_dbs": {"shared": {"vmgroups": {"web": {}}}}}, known)
+    resolved = resolve(compact.desired(declared), known)
+    owners = {"web": "a", "evil": "b"}
+    for owned, has in ((owners, ["web/v@shared"]), ({}, ["web/v@shared", "evil/v@shared"])):
+        groups = tuple(replace(each, owner=owned.get(each.name, "")) for each in resolved.vmgroups)
+        uuids = uuids_of_vmgroups(replace(resolved, vmgroups=groups), found)
+        assert sorted(ref.name for ref in uuids) == sorted(has)
 
 
 def test_a_uuid_adopts_no_vmgroup_whose_name_its_namespace_may_not_have() -> None:

@@ -7,10 +7,12 @@ import pytest
 from reconciler.model.inventory import Inventory, VirtualMachine
 from reconciler.model.kinds.vmgroup import VMRef
 from reconciler.planning.lookup import InventoryLookup, NotFoundError
+from tests.planning import compact
 
 BIOS, INSTANCE = "564d865d-9979-5dd2-aeac-9a90bfbdfcb7", "50219711-7f35-c0c5-1d36-2b0a5a1b7a51"
 IN_THE_GUEST = "5d864d56-7999-d25d-aeac-9a90bfbdfcb7"
 SITE = Inventory((), (), (VirtualMachine("web", "/DC0/vm/a/web", BIOS, INSTANCE, None, None, ()),))
+KNOWN = compact.inventory({"hosts": ["esx"], "datastores": [{"name": "shared"}], "vms": [{"name": "database"}]})
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,11 @@ def test_a_uuid_that_nothing_has_is_nobodys() -> None:
     nobody = "12345678-1234-1234-1234-123456789abc"
     lookup = InventoryLookup(SITE)
     assert lookup.unknown(lookup.member(VMRef(uuid=nobody)))
+
+
+def test_of_thousands_of_misspelt_names_a_few_are_compared_with_all() -> None:
+    refs = [VMRef(f"databaze{number}") for number in range(25)]
+    refs += [VMRef(inventory_path=f"{vm.path}{number}") for vm in KNOWN.vms for number in range(25)]
+    _, unclear = InventoryLookup(KNOWN).members(refs)
+    assert len(unclear) == 50
+    assert 0 < sum("did you mean" in each.reason for each in unclear) <= 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from reconciler.loader.manifest_set import Claims, ManifestSet
@@ -63,8 +64,8 @@ def check(manifests: ManifestSet) -> Iterator[ManifestError]:
             yield document.conflict(path, message)
         for position, name in enumerate(document.spec.get("hosts", {}).get("names", ())):
             if name not in in_vdvs and (Kind.HOST, document.namespace, name) not in manifests.in_namespaces:
-                known = in_vdvs | {host for kind, _, host in manifests.in_namespaces if kind is Kind.HOST}
-                message = f"no Host {quoted(name)} is declared{did_you_mean(name, known)}"
+                known = chain(in_vdvs, (host for kind, _, host in manifests.in_namespaces if kind is Kind.HOST))
+                message = f"no Host {quoted(name)} is declared{did_you_mean(name, manifests.few(known))}"
                 yield document.error(("spec", "hosts", "names", position), message)
         yield from _claim_hosts(claims, document, db, hosts)
 

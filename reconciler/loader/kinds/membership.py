@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from reconciler.loader.kinds.vmgroup import config_db_of, qualified, vm_ref
+from reconciler.loader.kinds.vmgroup import config_db_of, owners, qualified, vm_ref
 from reconciler.loader.manifest_set import Known, ManifestSet
 from reconciler.loader.manifests import Document
 from reconciler.loader.wording import Path, did_you_mean, quoted
-from reconciler.model.errors import ManifestError
+from reconciler.model.errors import FirstFew, ManifestError
 from reconciler.model.kinds.membership import DesiredMembership
 from reconciler.model.kinds.vmgroup import DesiredVMGroup, Joining, VMRef
 from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
@@ -43,26 +43,35 @@ def check(manifests: ManifestSet) -> Iterable[ManifestError]:
     Source: docs/domain.md#who-may-do-what
     """
     declared = manifests.declared
-    groups = {(group.config_db, group.name): group for _, group in declared[Kind.VMGROUP]}
+    if not declared[Kind.MEMBERSHIP]:
+        return
+    groups = owners(manifests)  # one that claims the name of another has no say about who joins that
     claims = [
         _Claim(document, group.config_db, vm, group.ref, ("spec", "vms", position))
-        for document, group in (declared[Kind.VMGROUP] if declared[Kind.MEMBERSHIP] else ())
+        for document, group in groups.values()
         for position, vm in enumerate(group.vms or ())
     ]
     for document, membership in declared[Kind.MEMBERSHIP]:
-        if error := _wrong_vmgroup(document, membership, groups):
+        if error := _wrong_vmgroup(document, membership, groups, manifests.few):
             yield error
         else:
             claims.append(_Claim(document, membership.config_db, membership.vm, membership.ref, ("spec", "vm")))
     claims.sort(key=lambda claim: manifests.rank(claim.document))
-    taken: dict[tuple[str, VMRef], _Claim] = {}
+    taken: dict[tuple[str, VMRef], list[_Claim]] = {}
     for claim in claims:
-        first = taken.setdefault((claim.config_db, claim.vm), claim)
-        if first is claim or first.document.kind is claim.document.kind is Kind.VMGROUP:  # which is reported already
+        others, document = taken.setdefault((claim.config_db, claim.vm), []), claim.document
+        place, first = next(
+            ((n, each) for n, each in enumerate(others) if manifests.may_share(each.document, claim.document)),
+            (-1, None),
+        )
+        if first is None:
+            others.append(claim)
+            continue
+        if first.document.kind is claim.document.kind is Kind.VMGROUP:  # which is reported already
             continue
         if first.ref == claim.ref and claim.document.kind is Kind.VMGROUP:
             first, claim = claim, first
-            taken[claim.config_db, claim.vm] = first
+            others[place] = first
         message = (
             f"VM {quoted(str(claim.vm))} is already in {first.document.subject} ({first.document.locate(first.path)})"
         )
@@ -78,14 +87,20 @@ class _Claim(NamedTuple):
 
 
 def _wrong_vmgroup(
-    document: Document, membership: DesiredMembership, groups: dict[_Place, DesiredVMGroup]
+    document: Document,
+    membership: DesiredMembership,
+    groups: dict[_Place, tuple[Document, DesiredVMGroup]],
+    few: FirstFew,
 ) -> ManifestError | None:
     path, name = ("spec", "vmgroup"), membership.vmgroup
-    group = groups.get((membership.config_db, name))
+    _, group = groups.get((membership.config_db, name), (None, None))
     if name == DEFAULT_VMGROUP:
         message = f"{DEFAULT_VMGROUP} has no members of its own: it takes every VM that is in no vmgroup"
     elif group is None:
-        near = did_you_mean(name, [known for _, known in groups])
+        own = (
+            of.name for made, of in groups.values() if made.namespace == document.namespace
+        )  # nobody else's are told
+        near = did_you_mean(name, few(own))
         message = f"no vmgroup {quoted(name)} is declared{near}"
     elif group.vms is None and group.vm_selector is None:
         message = f"the VMGroup {quoted(name)} leaves its members alone; give it spec.vms, which may be []"

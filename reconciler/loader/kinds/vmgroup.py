@@ -72,6 +72,14 @@ def vmgroup(document: Document, manifests: ManifestSet) -> DesiredVMGroup:
     )
 
 
+def owners(manifests: ManifestSet) -> dict[tuple[str, str], tuple[Document, DesiredVMGroup]]:
+    """Return the VMGroup that has each name in each ConfigDB: the first of those that claim it."""
+    found: dict[tuple[str, str], tuple[Document, DesiredVMGroup]] = {}
+    for document, group in manifests.declared[Kind.VMGROUP]:
+        found.setdefault((group.config_db, group.name), (document, group))
+    return found
+
+
 def known(document: Document, manifests: ManifestSet) -> Known:
     """Return what is known of a vmgroup, whose document may be invalid."""
     spec, names, db = document.spec, manifests.names[Kind.CONFIG_DB], config_db_of(document, manifests)
@@ -125,18 +133,21 @@ class _Checks:
     """Checks of one set of manifests: `check` for each VMGroup, in order, then `check_previous_names`."""
 
     def __init__(self, manifests: ManifestSet) -> None:
+        self._manifests = manifests
         self.errors: list[ManifestError] = []
         self._known_dbs = manifests.names[Kind.CONFIG_DB]
         dbs: list[tuple[Document, DesiredConfigDB]] = manifests.declared[Kind.CONFIG_DB]
         self._without_default = {db.ref.name: document for document, db in dbs if db.default_vmgroup is Presence.ABSENT}
         self._names = Claims()
         self._uuids = Claims()
-        self._vms: dict[tuple[str, object], tuple[Document, int]] = {}
+        self._vms: dict[tuple[str, object], list[tuple[Document, int]]] = {}
         self._previous = Claims()
         self._renamed: list[tuple[Document, DesiredVMGroup]] = []
+        self._owners: dict[tuple[str, str], tuple[Document, DesiredVMGroup]] = {}
 
     def check_previous_names(self) -> None:
         """Check previous names, once the names of all vmgroups are known."""
+        self._owners = owners(self._manifests) if self._renamed else {}
         for document, group in self._renamed:
             for position, name in enumerate(group.previous_names):
                 path: Path = ("spec", "previousNames", position)
@@ -150,8 +161,13 @@ class _Checks:
             return document.error(path, f"{DEFAULT_VMGROUP} is not renamed: vDVS knows it by this name")
         if name == group.name:
             return document.error(path, "is the name that it has now")
-        if declared := self._names.first((group.config_db, name)):
-            message = f"{quoted(name)} is declared as a vmgroup of its own ({declared.at})"
+        other, _ = self._owners.get((group.config_db, name), (None, None))
+        if other is not None and self._manifests.may_rename(document, other):
+            message = f"{quoted(name)} is a previous name of {document.subject} ({document.locate(path)})"
+            self.errors.append(other.conflict(other.name_path, message))
+            other = None
+        if other is not None:
+            message = f"{quoted(name)} is declared as a vmgroup of its own ({other.locate(other.name_path)})"
         elif clash := self._previous.claim((group.config_db, name), document, path):
             message = f"{quoted(name)} is already a previous name of {clash.who} ({clash.at})"
         else:
@@ -225,8 +241,14 @@ class _Checks:
         """Check that each VM is in one vmgroup of a config DB only. Source: docs/domain.md#who-may-do-what"""
         vms, db = self._vms, group.config_db
         for position, vm in enumerate(group.vms or ()):
-            first, first_position = vms.setdefault((db, vm), (document, position))
-            if first is not document or first_position != position:
+            claims = vms.setdefault((db, vm), [])
+            first, first_position = next(
+                (each for each in claims if each[0] is document or self._manifests.may_share(each[0], document)),
+                (document, position),
+            )
+            if first is document and first_position == position:
+                claims.append((document, position))
+            else:
                 at = first.locate(("spec", "vms", first_position))
                 reason, where = Refusal.CONFLICT, f"in {first.subject}"
                 if first is document:

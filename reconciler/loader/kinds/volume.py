@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.loader.kinds.vmgroup import owners
 from reconciler.loader.manifest_set import Claims, ManifestSet
 from reconciler.loader.manifests import Document, datastore_ref
 from reconciler.loader.wording import did_you_mean, escape, quoted
@@ -15,8 +16,9 @@ from reconciler.model.refs import DEFAULT_VMGROUP, Kind, ObjectRef
 
 def build(manifests: ManifestSet) -> Iterator[tuple[Document, DesiredVolume]]:
     """Yield every Volume whose vmgroup is declared, or is `_DEFAULT`; report an error for each other one."""
+    groups = _Groups(manifests)
     for document in manifests.documents[Kind.VOLUME]:
-        vmgroup, config_db = _home(document, manifests)
+        vmgroup, config_db = _home(document, manifests, groups)
         if vmgroup is None:
             continue
         spec, name = document.spec, document.name or ""
@@ -41,7 +43,26 @@ def check(manifests: ManifestSet) -> Iterator[ManifestError]:
             yield document.conflict(path, f"{message} ({clash.at})")
 
 
-def _home(document: Document, manifests: ManifestSet) -> tuple[ObjectRef | None, str]:
+class _Groups:
+    """The declared vmgroups by namespace and `metadata.name`, or name in vDVS. One whose name is another's is left
+    out: whoever claims a name that somebody else has must not get the volumes behind it."""
+
+    def __init__(self, manifests: ManifestSet) -> None:
+        self._by_metadata_name: dict[tuple[str, str | None], list[DesiredVMGroup]] = {}
+        self._by_name: dict[tuple[str, str], list[DesiredVMGroup]] = {}
+        for document, group in owners(manifests).values():
+            self._by_metadata_name.setdefault((document.namespace, document.metadata_name), []).append(group)
+            self._by_name.setdefault((document.namespace, group.name), []).append(group)
+
+    def find(self, namespace: str, wanted: str, in_db: str | None) -> list[DesiredVMGroup]:
+        """Return those that a Volume in a namespace means; `in_db`: the ConfigDB that it names."""
+        for groups in (self._by_metadata_name, self._by_name):
+            if found := [each for each in groups.get((namespace, wanted), ()) if in_db in (None, each.config_db)]:
+                return found
+        return []
+
+
+def _home(document: Document, manifests: ManifestSet, groups: _Groups) -> tuple[ObjectRef | None, str]:
     """Find the vmgroup of a volume, by `metadata.name`, then by name in vDVS, and the ConfigDB that it lives in.
 
     None: not found, which is reported unless the manifest of the vmgroup has errors of its own.
@@ -52,11 +73,7 @@ def _home(document: Document, manifests: ManifestSet) -> tuple[ObjectRef | None,
         message = f"no ConfigDB {quoted(in_db)} is declared{did_you_mean(in_db, databases)}"
         manifests.errors.append(document.error(("spec", "configDB"), message))
         return None, ""
-    declared: list[tuple[Document, DesiredVMGroup]] = manifests.declared[Kind.VMGROUP]
-    here = (each for each in declared if each[0].namespace == document.namespace)
-    groups = [(made, group) for made, group in here if in_db in (None, group.config_db)]
-    found = [group for made, group in groups if made.metadata_name == wanted]
-    found = found or [group for _, group in groups if group.name == wanted]
+    found = groups.find(document.namespace, wanted, in_db)
     if len(found) == 1:
         return found[0].ref, found[0].config_db
     if not found and wanted == DEFAULT_VMGROUP and (in_db or len(databases) == 1):
@@ -72,6 +89,7 @@ def _why_none(wanted: str, document: Document, manifests: ManifestSet, *, severa
     if several or wanted == DEFAULT_VMGROUP:
         databases = ", ".join(map(escape, sorted(manifests.names[Kind.CONFIG_DB])))
         return f"there is a vmgroup {quoted(wanted)} in several config DBs; name one as spec.configDB: {databases}"
-    here = [each for each in manifests.declared[Kind.VMGROUP] if each[0].namespace == document.namespace]
+    declared: list[tuple[Document, DesiredVMGroup]] = manifests.declared[Kind.VMGROUP]
+    here = (group.name for made, group in declared if made.namespace == document.namespace)
     where = f" in the namespace {document.namespace}" if document.namespace else ""
-    return f"no VMGroup {quoted(wanted)} is declared{where}{did_you_mean(wanted, {group.name for _, group in here})}"
+    return f"no VMGroup {quoted(wanted)} is declared{where}{did_you_mean(wanted, manifests.few(here))}"

@@ -142,7 +142,8 @@ class Member(Strict, frozen=True, order=True):
 
 class Unclear(Strict, frozen=True):
     """A name in a manifest that cannot be looked up, and why. `meant`: the UUIDs or URLs that it may stand for, so what
-    the config DB has of these stays as it is; None: it may be any."""
+    the config DB has of these stays as it is; None: it may be any. An empty `reason`: whoever names it is told, and
+    nothing waits for it."""
 
     reason: str
     meant: frozenset[str] | None = None
@@ -183,7 +184,7 @@ class ResolvedVMGroup(Strict, frozen=True):
     def unclear(self) -> tuple[str, ...]:
         """Why parts of it could not be looked up."""
         found = (*self.unclear_default, *self.unclear_access, *self.unclear_members)
-        return tuple(sorted({each.reason for each in found})) if found else ()
+        return tuple(sorted({each.reason for each in found if each.reason})) if found else ()
 
     def unknown_among(self, uuids: Container[str], *, there: bool) -> tuple[str, ...]:
         """State for each unknown UUID that is (`there`), or is not, among these that no VM has it."""

@@ -79,14 +79,19 @@ def uuids_of_vmgroups(resolved: Resolved, observed: Observed) -> dict[ObjectRef,
     users = {volume.config_db for volume in resolved.files_of(ResolvedVolume)}
     rows = {db.ref: observed.config_dbs[db.location].tenants for db in resolved.config_dbs if db.ref in users}
     by_name = {db: {row.name: row.id for row in tenants} for db, tenants in rows.items()}
-    ids = {db: {row.id for row in tenants} for db, tenants in rows.items()}
+    ids = {db: {row.id: row.name for row in tenants} for db, tenants in rows.items()}
+    owners = {(group.config_db, group.name): group.owner for group in resolved.vmgroups} if users else {}
     found = {}
     for volume in resolved.files_of(ResolvedVolume):
-        names = by_name[volume.config_db]
+        db = volume.config_db
+        names = by_name[db]
         if volume.uuid is None:
             uuid = next((names[name] for name in volume.known_as if name in names), None)
         else:
-            uuid = volume.uuid if volume.uuid in ids[volume.config_db] else None
+            uuid = volume.uuid if volume.uuid in ids[db] else None
+            mine = owners.get((db, volume.known_as[0]), "")
+            if uuid != volume.was and owners.get((db, ids[db].get(volume.uuid, "")), mine) != mine:
+                uuid = None  # a UUID takes no vmgroup from another owner
         if uuid is not None and volume.was in (None, uuid):
             found[volume.ref] = uuid
     return found

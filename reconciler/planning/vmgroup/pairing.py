@@ -65,9 +65,9 @@ def pairs(
 def _taken_from(group: ResolvedVMGroup, states: Mapping[str, VMGroupState], owners: Mapping[str, str]) -> str | None:
     """Return the name of the vmgroup whose UUID `group` pins, if it is declared by another owner; else None."""
     there = states.get(group.uuid or "")
-    if there is None or there.name == group.name or owners.get(there.name, group.owner) == group.owner:
-        return None
-    return there.name
+    if there is None or there.name == group.name or there.uuid == group.was:
+        return None  # whoever has made it renames it, also if somebody else claims its name by now
+    return there.name if owners.get(there.name, group.owner) != group.owner else None
 
 
 def uuid_of(group: ResolvedVMGroup, by_name: Mapping[str, str]) -> str | None:
@@ -169,14 +169,17 @@ def _perhaps_meant(there: Mapping[str, _V], unclear: tuple[Unclear, ...]) -> Map
 def _not_its_own(group: ResolvedVMGroup, before: VMGroupState | None, fresh: str) -> str | None:
     """Return that the vmgroup found was there before its manifest, whose owner may not have just any; or None. `fresh`:
     its UUID if it was made in this pass."""
-    if before is None or group.was is None or before.uuid in (group.was, fresh):
-        return None
-    if any(matches(before.name, pattern) for pattern in group.adopts):
+    if before is None or before.uuid == fresh or may_be(group, before):
         return None
     return (
         f"the vmgroup {before.name} is in vDVS already, and was not made by this object; to hand it over, whoever runs "
         f"the site sets status.uuid to {before.uuid}"
     )
+
+
+def may_be(group: ResolvedVMGroup, there: VMGroupState) -> bool:
+    """Return whether a manifest may be about a vmgroup that is there already."""
+    return group.was in (None, there.uuid) or any(matches(there.name, pattern) for pattern in group.adopts)
 
 
 def _mismatch(group: ResolvedVMGroup, before: VMGroupState | None, by_name: Mapping[str, str]) -> str | None:

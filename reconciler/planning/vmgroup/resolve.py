@@ -105,12 +105,18 @@ def _joining(given: Sequence[Joining], names: InventoryLookup) -> tuple[list[Mem
         members, nowhere = _placed(members, each.folders, names)
         unclear += (*doubtful, *nowhere)
         for member in members:
-            outside = _outside(member, each.folders, names)
+            outside = _outside(member, each.folders, names)  # of which the Membership is told, not the vmgroup
             if outside is None:
                 found.append(member)
             else:
-                unclear.append(Unclear(outside, frozenset({member.uuid})))
+                unclear.append(Unclear("", frozenset({member.uuid})))
     return found, tuple(unclear)
+
+
+def outside_of(joining: Joining, names: InventoryLookup) -> str | None:
+    """Return that the VM of a Membership is in none of its folders; None: it is, or cannot be looked up."""
+    members = names.members([joining.vm])[0] if joining.vm is not None else ()
+    return next(filter(None, (_outside(member, joining.folders, names) for member in members)), None)
 
 
 def _placed(

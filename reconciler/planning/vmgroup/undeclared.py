@@ -20,6 +20,7 @@ from reconciler.planning.spelling import DisplayNames
 from reconciler.planning.vmgroup.link_conflicts import LinkConflicts
 from reconciler.planning.vmgroup.membership import Membership, member_changes
 from reconciler.planning.vmgroup.name_links import LinkChange, volumes_of
+from reconciler.planning.vmgroup.pairing import may_be
 from reconciler.planning.vmgroup.rename import disk_by_name
 from reconciler.planning.vmgroup.state import VMGroupState
 
@@ -85,12 +86,23 @@ def mentioned(
     db: ResolvedConfigDB, states: Iterable[VMGroupState], groups: Iterable[ResolvedVMGroup], resolved: Resolved
 ) -> set[str]:
     """Names and UUIDs of vmgroups that the manifests mention. A previous name no longer counts once
-    the vmgroup is found by its pinned UUID: a vmgroup with that name is another one."""
-    groups = list(groups)
-    there = {state.uuid for state in states}
+    the vmgroup is found by its pinned UUID: a vmgroup with that name is another one. One that is somebody else's does
+    not count either: whoever mentions it would keep its owner from removing it."""
+    groups, states = list(groups), list(states)
+    by_uuid, by_name = ({getattr(state, key): state for state in states} for key in ("uuid", "name"))
     names = {group.name for group in groups} | unresolved_vmgroups(db.ref, resolved)
-    names |= {name for group in groups if group.uuid not in there for name in group.previous_names}
-    uuids = {group.uuid for group in groups if group.uuid}
+    names |= {
+        name
+        for group in groups
+        if group.previous_names and group.uuid not in by_uuid
+        for name in group.previous_names
+        if name not in by_name or may_be(group, by_name[name])
+    }
+    uuids = {
+        group.uuid
+        for group in groups
+        if group.uuid and (group.uuid not in by_uuid or may_be(group, by_uuid[group.uuid]))
+    }
     return names | uuids | {DEFAULT_VMGROUP}  # ConfigDB.spec.defaultVMGroup speaks of that one, or leaves it alone
 
 
