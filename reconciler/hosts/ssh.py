@@ -302,14 +302,16 @@ class AgentChannel(asyncssh.SSHClientSession[bytes]):
 
     async def close(self) -> None:
         """See `lines.Channel`."""
-        with contextlib.suppress(TimeoutError, asyncssh.Error, OSError):
-            async with asyncio.timeout(_PATIENCE):
-                if not self._channel.is_closing():
-                    self._channel.write_eof()
-                await self._channel.wait_closed()
-                self._connection.close()
-                await self._connection.wait_closed()
-        self._connection.abort()
+        try:
+            with contextlib.suppress(TimeoutError, asyncssh.Error, OSError):
+                async with asyncio.timeout(_PATIENCE):
+                    if not self._channel.is_closing():
+                        self._channel.write_eof()
+                    await self._channel.wait_closed()
+                    self._connection.close()
+                    await self._connection.wait_closed()
+        finally:  # up to Python 3.11.3, a time that is over interrupts a task that was cancelled before
+            self._connection.abort()
         with contextlib.suppress(TimeoutError, asyncssh.Error, OSError):  # else its socket would outlive our loop
             async with asyncio.timeout(_ABORTING):
                 await self._connection.wait_closed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import getpass
 import json
 import signal
@@ -14,7 +15,7 @@ from pyVmomi import vim
 
 from reconciler import lab
 from reconciler.cli.main import cli
-from reconciler.hosts import client
+from reconciler.hosts import client, ssh
 from reconciler.hosts.ssh import AgentChannel
 from tests.e2e.site import SEED, LabSite, assert_in_sync, statuses
 from tests.peers.sshd import PORT, Fleet
@@ -198,14 +199,19 @@ def test_what_a_vcenter_has_is_listed_with_who_may_use_it(tmp_path: Path, fleet:
     }
 
 
-def test_a_host_that_hangs_is_one_fact_among_others(site: SSHSite, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", [b'"do":"observe"', b"vdvs_agent"], ids=["it is asked", "the agent is sent"])
+def test_a_host_that_hangs_is_one_fact_among_others(
+    site: SSHSite, monkeypatch: pytest.MonkeyPatch, part: bytes
+) -> None:
+    """Its connection is ended, too: one that nobody ends is a warning, which is an error here."""
     monkeypatch.setattr(client, "_OBSERVE_TIMEOUT", 4.0)
+    monkeypatch.setattr(ssh, "_PATIENCE", 0.5)
     site.reconcile()
     frozen: list[int] = []
     send = AgentChannel.send
 
     async def send_and_freeze(channel: AgentChannel, line: bytes) -> None:
-        if b'"do":"observe"' in line and not frozen:
+        if channel._host == "esxiz10" and part in line and not frozen:
             frozen.extend(site.fleet.servers["esxiz10"].sessions())
             for pid in frozen:
                 kill(pid, signal.SIGSTOP)
@@ -221,4 +227,5 @@ def test_a_host_that_hangs_is_one_fact_among_others(site: SSHSite, monkeypatch: 
     assert found["host/esxiz10"].op == "unknown"
     assert "did not answer within 4 s" in found["host/esxiz10"].reason
     assert found["host/esxiz20"].op == "keep"
+    gc.collect()
     assert_in_sync(site)
