@@ -251,6 +251,22 @@ def test_a_lease_that_somebody_deletes_while_its_holder_writes_is_not_taken_befo
     assert len(replicas) == 3
 
 
+def test_no_site_is_taken_by_a_replica_that_others_cannot_see(world: World) -> None:
+    """Its lease of a site is deleted by hand, so that nothing tells the next replica of it."""
+    first = world.start("a")
+    world.network.pop().serve()  # its look
+    first.run()
+    world.network.pop(0)  # the lease that says that it lives is lost
+    for request in world.network:
+        request.serve()
+    world.network.clear()
+    first.run()
+    world.leases.pop(SITE + "x", None)
+    world.start("b")
+    world.advance(60)  # no two at any moment
+    assert len(world.holders("x")) == 1
+
+
 def test_the_leases_of_dead_replicas_are_deleted_in_the_end(world: World) -> None:
     world.start("a").end()
     world.start("b")

@@ -187,8 +187,11 @@ class Leases:
             now, live = self._now(), self.live
             sites = frozenset(wanted) | frozenset(_less(SITE, filter(self._is_ours, self._seen)))
             self._owners = {site: owner(site, live) if site in wanted else None for site in sites}
-            steps = [self._live_on(), *(self._bury(name, now) for name in self._seen if name.startswith(REPLICA))]
-            await gather_all([*steps, *(self._site(site, replica, now) for site, replica in self._owners.items())])
+            known = self._is_ours(REPLICA + self._identity)
+            lives = known or await self._live_on()
+            steps = [self._site(site, replica, now, takes=lives) for site, replica in self._owners.items()]
+            steps += [self._bury(name, now) for name in self._seen if name.startswith(REPLICA)]
+            await gather_all([*steps, self._live_on()] if known else steps)
         self._troubles, self._failed = self._failed, {}
         if self._told != self.assigned:
             self._told = self.assigned
@@ -221,22 +224,23 @@ class Leases:
         seen = self._seen.get(name)
         return seen is not None and seen.holder == self._identity and seen.renewed in self._sent.get(name, ())
 
-    async def _live_on(self) -> None:
-        await self._attempted(REPLICA + self._identity, self._put(REPLICA + self._identity, self._identity))
+    async def _live_on(self) -> bool:
+        return await self._attempted(REPLICA + self._identity, self._put(REPLICA + self._identity, self._identity))
 
     async def _bury(self, name: str, now: float) -> None:
         if now - self._seen[name].since > _FORGOTTEN * self._timing.lasts:
             await self._attempted(name, self._api.delete(self._at(name)))
 
-    async def _site(self, site: str, replica: str | None, now: float) -> None:
-        """Renew, take or release the lease of a site, which `replica` should have."""
+    async def _site(self, site: str, replica: str | None, now: float, *, takes: bool) -> None:
+        """Renew, take or release the lease of a site, which `replica` should have. `takes`: others can see that this
+        one lives, so that they do not take a lease that is missing for one that nobody ever had."""
         name = SITE + site
         if self._is_ours(name):
             if replica == self._identity or self._busy(site):
                 await self._attempted(name, self._hold(site))
             else:
                 await self._release(site)
-        elif replica == self._identity and self._is_free(name, now):
+        elif replica == self._identity and takes and self._is_free(name, now):
             await self._attempted(name, self._hold(site))
 
     def _is_free(self, name: str, now: float) -> bool:
