@@ -40,7 +40,7 @@ from reconciler.planning.host.undeclared import undeclared_hosts
 from reconciler.planning.invalidated import invalidated, only_planned
 from reconciler.planning.planner import plan
 from reconciler.planning.records.applied import measured
-from reconciler.planning.records.kept import learned, written
+from reconciler.planning.records.kept import about_to_make, learned, written
 from reconciler.planning.records.meanwhile import attributed, unexpected
 from reconciler.planning.resolve import resolve_places, resolve_rest
 from reconciler.ports import Books, Clock, HostAgent, Hosts, InventorySource, MaintenanceMode, Observer
@@ -464,6 +464,8 @@ async def _execute(
 ) -> Execution:
     """Carry out `steps`, once the log says so, and keep what was applied."""
     await asyncio.to_thread(world.books.begin, found, steps, applying, how, digest)
+    if (making := about_to_make(found, steps)) != found.observed.kept:
+        await asyncio.to_thread(world.books.keep, found.observed.kept, making)
     now = world.clock.now()
     done = await execute(steps, _agents(world, found), now, world.observer, world.maintenance)
     await asyncio.to_thread(lambda: world.books.keep(found.observed.kept, written(found, steps, done.results, now)))

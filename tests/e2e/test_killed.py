@@ -19,8 +19,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from reconciler import reconcile
 from reconciler.agent.db.checks.rules import violations
+from reconciler.cli.main import cli
 from tests.e2e.ready import ReadyVdvs
 from tests.e2e.site import SEED, LabSite, assert_in_sync
 from tests.processes import children_of, is_running, kill, wait_until_nobody_names
@@ -170,6 +173,29 @@ def kill_often(victim: str, times: int, folder: Path, chance: random.Random) -> 
             if missed % MISSES == 0:  # the machine is not always as fast as it was
                 killing.measure()
     assert_in_sync(killing.site)
+
+
+def test_vmgroups_that_were_made_when_it_was_killed_are_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their UUIDs are others than those that had their names before, and it did not come to keep them."""
+    site = LabSite(tmp_path)
+    shutil.copytree(site.lab, tmp_path / "untouched", symlinks=True)
+    apply = ["apply", "-f", str(site.manifests)]
+    assert CliRunner().invoke(cli, apply).exit_code == 0
+    shutil.rmtree(site.lab)
+    (tmp_path / "untouched").rename(site.lab)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reconcile, "written", killed)
+        assert CliRunner().invoke(cli, apply).exit_code != 0
+    assert site.sql("SELECT count(*) FROM tenants") != [(0,)]
+    again = CliRunner().invoke(cli, apply)
+    assert again.exit_code == 0, again.output
+    assert_in_sync(site)
 
 
 @pytest.mark.also_slow

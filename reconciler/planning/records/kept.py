@@ -12,12 +12,26 @@ from msgspec.structs import replace
 
 from reconciler.model.diff import Op
 from reconciler.model.kinds.configdb import ResolvedConfigDB
+from reconciler.model.kinds.vmgroup import CreateVMGroup
 from reconciler.model.outcome import ActionResult, Assessment
 from reconciler.model.ownership import Declared, Kept, Record, RecordObject, Stamp
 from reconciler.model.plan import DBPlan, Plan
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.planning.kinds import places
 from reconciler.planning.records.ownership import Place, kept_at, ledger, object_name
+
+
+def about_to_make(found: Assessment, steps: Plan) -> Mapping[str, Kept]:
+    """Return what this side keeps before `steps` are carried out: the UUIDs of vmgroups that they make in place of
+    those that had the name. Whoever is killed as soon as they are made must not take them for somebody else's."""
+    kept = dict(found.observed.kept)
+    databases = {db.ref: db for db in found.resolved.config_dbs}
+    for step in steps.config_dbs:
+        made = {object_name(Kind.VMGROUP, a.name): a.uuid for a in step.actions if isinstance(a, CreateVMGroup)}
+        before = kept_at(databases[step.ref], kept) if step.ref in databases else {}
+        if again := {name: replace(before[name], uid=uuid) for name, uuid in made.items() if name in before}:
+            kept[step.ref.name] = replace(kept[step.ref.name], records={**before, **again})
+    return kept
 
 
 def written(found: Assessment, steps: Plan, results: Iterable[ActionResult], now: datetime) -> Mapping[str, Kept]:
