@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -232,6 +232,11 @@ def own_uuid(found: KubeObject, site: str) -> str:
     return str(status.get("uuid", "")).lower() if status.get("site", site) == site else ""
 
 
+def reason_of(status: Mapping[str, Any]) -> str:
+    """Return the reason of the condition Ready of a status; empty: it has none."""
+    return next((each["reason"] for each in status.get("conditions", ()) if each["type"] == "Ready"), "")
+
+
 def _seniority(site: str, found: KubeObject) -> int:
     """Rank an object among those that claim the same thing, the smaller the stronger: as accepted at this Site last;
     edited, but for its name there; and last what is new there, or takes another name. Whoever has an old object must
@@ -239,7 +244,7 @@ def _seniority(site: str, found: KubeObject) -> int:
     status = found.status
     if status.get("site") != site:
         return _NEW
-    reason = _reason(found)
+    reason = reason_of(found.status)
     refused = reason in set(Refusal)
     if reason and not refused and status.get("observedGeneration") == found.metadata.generation:
         return _ACCEPTED
@@ -248,7 +253,7 @@ def _seniority(site: str, found: KubeObject) -> int:
 
 def _is_outside(found: KubeObject, site: Site) -> bool:
     """Return whether the last pass found VMs in an object that it may not have: only the inventory tells."""
-    return found.status.get("site") == site.name and _reason(found) == Refusal.NOT_ALLOWED
+    return found.status.get("site") == site.name and reason_of(found.status) == Refusal.NOT_ALLOWED
 
 
 def _is_settled(found: KubeObject, site: Site) -> bool:
@@ -260,12 +265,7 @@ def _was_accepted(found: KubeObject, site: Site) -> bool:
     """Return whether an object was once declared at a Site, as far as its status says."""
     if found.status.get("site") != site.name:
         return False
-    return not {"name", "lastApplied"}.isdisjoint(found.status) or _reason(found) not in {"", *Refusal}
-
-
-def _reason(found: KubeObject) -> str:
-    """Return the reason of the condition Ready."""
-    return next((each["reason"] for each in found.status.get("conditions", ()) if each["type"] == "Ready"), "")
+    return not {"name", "lastApplied"}.isdisjoint(found.status) or reason_of(found.status) not in {"", *Refusal}
 
 
 def _age(key: ObjectKey, found: KubeObject) -> tuple[str, str, str, str]:

@@ -27,7 +27,7 @@ from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator.approval import APPROVE, Proposal, Proposals
 from reconciler.operator.deletion import Obstacle, is_going
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.source import NO_SITE, Held, SiteObjects, claimed_name
+from reconciler.operator.source import NO_SITE, Held, SiteObjects, claimed_name, reason_of
 from reconciler.planning.conditions import conditions
 from reconciler.planning.joined import Joined
 from reconciler.planning.lookup import InventoryLookup
@@ -109,7 +109,7 @@ def statuses(
         made |= {key: writer.observed(key, ref, found) for key, ref in objects.refs.items()}
     elif failure or terms.off:
         why = ("Paused", _OFF) if terms.off else ("SiteNotObserved", _NOT_OBSERVED)
-        others = (key for key in objects.seen if key.kind is not Kind.SITE)
+        others = (key for key in objects.seen if key.kind is not Kind.SITE and not writer.stays_refused(key))
         made |= {key: writer.not_observed(key, objects.refs.get(key), *why) for key in others}
     if outcome is not None or failure or terms.off:
         site = ObjectKey(Kind.SITE, "", objects.site)
@@ -325,12 +325,25 @@ class _Writer:
         return found.outside(self._joining.get((ref, vm_ref(self._objects.seen[key].spec["vm"])), ()))
 
     def not_observed(self, key: ObjectKey, ref: ObjectRef | None, reason: str, message: str) -> StatusData:
-        """The status of an object whose site is not looked at: nothing is known of it now."""
+        """The status of an object whose site is not looked at: nothing is known of it now. `ref` None: nor is its
+        manifest checked, so that nothing new counts as accepted afterwards."""
         types = dict.fromkeys(["Ready", "InSync", *(old["type"] for old in self._conditions(key))])
         unknown = [
             _Spelled(each, Truth.UNKNOWN, reason, message) for each in types if each in CONDITIONS.difference(BESIDE)
         ]
-        return self.status(key, unknown, self.lasting(key), ref)
+        made = self.status(key, unknown, self.lasting(key), ref)
+        if ref is None:
+            previous = self._previous.get(key, {})
+            made["observedGeneration"] = previous.get("observedGeneration", -1)  # as the server has it before a status
+            made.pop("site", None)
+            made |= {"site": previous["site"]} if "site" in previous else {}
+        return made
+
+    def stays_refused(self, key: ObjectKey) -> bool:
+        """Return whether an object was refused last, and nobody looks whether it still would be: of what only the
+        inventory tells, nobody does without a look; of anything, where the Site cannot be used."""
+        reason = reason_of(self._previous.get(key, {}))
+        return reason == Refusal.NOT_ALLOWED or (reason in set(Refusal) and key not in self._objects.refs)
 
     def lasting(self, key: ObjectKey) -> StatusData:
         """Return what is true of an object whether or not it is looked at."""

@@ -164,7 +164,7 @@ def test_the_older_of_two_claims_wins_and_the_other_stays_as_it_is() -> None:
 
 def accepted(document: dict[str, Any], reason: str = "InSync", generation: int = 1, **status: Any) -> dict[str, Any]:
     """The document with the status of one that was accepted, before an edit if `generation` is 0."""
-    ready = {"type": "Ready", "status": "True", "reason": reason}
+    ready = {"type": "Ready", "status": "True", "reason": reason, "lastTransitionTime": "2026-11-29T10:00:00Z"}
     given = {"site": "lab", "observedGeneration": generation, "conditions": [ready], **status}
     return {**document, "status": given}
 
