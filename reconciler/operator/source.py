@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -18,7 +18,7 @@ from reconciler.model.memo import Memo
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.admission import Labels, NotHereError, bounds_of, not_allowed, site_of
-from reconciler.operator.connection.objects import KubeObject
+from reconciler.operator.connection.objects import KubeObject, reason_of
 from reconciler.operator.keys import ObjectKey
 
 NO_SITE: Final = ""
@@ -230,11 +230,6 @@ def own_uuid(found: KubeObject, site: str) -> str:
     """Return the UUID of the vmgroup that an object has at a Site, as far as its status says; empty: none."""
     status = found.status
     return str(status.get("uuid", "")).lower() if status.get("site", site) == site else ""
-
-
-def reason_of(status: Mapping[str, Any]) -> str:
-    """Return the reason of the condition Ready of a status; empty: it has none."""
-    return next((each["reason"] for each in status.get("conditions", ()) if each["type"] == "Ready"), "")
 
 
 def _seniority(site: str, found: KubeObject) -> int:

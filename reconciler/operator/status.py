@@ -25,9 +25,10 @@ from reconciler.model.plan import HEALING
 from reconciler.model.refs import RECONCILED, Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator.approval import APPROVE, Proposal, Proposals
+from reconciler.operator.connection.objects import reason_of
 from reconciler.operator.deletion import Obstacle, is_going
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.source import NO_SITE, Held, SiteObjects, claimed_name, reason_of
+from reconciler.operator.source import NO_SITE, Held, SiteObjects, claimed_name
 from reconciler.planning.conditions import conditions
 from reconciler.planning.joined import Joined
 from reconciler.planning.lookup import InventoryLookup
