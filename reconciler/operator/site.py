@@ -356,7 +356,7 @@ class SiteWatch:
         outcome = await reconcile(desired, world, *deletion.removing(frozenset(going), behalf))
         declared = self.seen.objects.loaded.desired
         places = {group.ref: ObjectRef(Kind.CONFIG_DB, group.config_db) for group in declared.vmgroups}
-        found = deletion.obstacles(outcome, going, places)
+        found = await asyncio.to_thread(deletion.obstacles, outcome, going, places)
         await gather_all([self.release(key) for ref, key in going.items() if ref not in found])
         return {going[ref]: obstacle for ref, obstacle in found.items()}
 
