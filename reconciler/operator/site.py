@@ -422,9 +422,11 @@ class SiteWatch:
         given = {key: annotations_of(seen[key]).get(APPROVE, "") for key in keys}
         spent = {key: plan_id for key, plan_id in given.items() if plan_id in ids}
         self._spent |= spent  # before anything is awaited: another pass may begin meanwhile
-        for key in spent:
-            patch = {"metadata": {"annotations": {APPROVE: None}}}
-            await self._attempt(key, self._services.api.patch(path_of(key), patch))
+        for key, plan_id in spent.items():
+            latest = self._next.objects.seen.get(key)  # somebody may have approved another plan since the pass began
+            if latest is not None and annotations_of(latest).get(APPROVE) == plan_id:
+                metadata = {"resourceVersion": latest.metadata.resource_version, "annotations": {APPROVE: None}}
+                await self._attempt(key, self._services.api.patch(path_of(key), {"metadata": metadata}))
 
     async def _attempt(self, key: ObjectKey, request: Any) -> None:
         try:
