@@ -162,6 +162,13 @@ class SiteManifests(Struct, frozen=True):
         """Return those of them that wait for us. What others still wait for is removed already, or was never made."""
         return {ref: key for ref, key in self.ending().items() if deletion.is_awaited(self.objects.seen[key])}
 
+    def kept_waiting(self) -> frozenset[ObjectKey]:
+        """Return the objects that wait for us to be deleted in vDVS: also where the Site cannot be used, so that nobody
+        knows yet what they are there."""
+        seen, held = self.objects.seen, self.objects.held
+        awaited = (key for key, each in seen.items() if key not in held and deletion.is_awaited(each))
+        return frozenset(key for key in awaited if self.policy(key) is DeletionPolicy.DELETE)
+
     def approvals(self, spent: Mapping[ObjectKey, str]) -> Approvals:
         """Return the approvals in annotations, but for those that are `spent`."""
         refs, seen = self.objects.refs, self.objects.seen

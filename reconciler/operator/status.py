@@ -117,7 +117,8 @@ def statuses(
         waits = _plan(None if outcome is None else terms.waiting.whole)
         made[site] = writer.status(site, _of_site(outcome, failure, terms, objects.site), waits)
     stalled: dict[ObjectKey, Held | Obstacle] = {}
-    stalled.update((key, each) for key, each in terms.obstacles.items() if key in objects.seen)
+    deleted = (key for key in terms.obstacles if key in objects.refs or not writer.stays_refused(key))
+    stalled.update((key, terms.obstacles[key]) for key in deleted if key in objects.seen)
     stalled.update(objects.held)
     for key, each in stalled.items():
         verdict = Verdict(Truth.FALSE, str(each.reason), each.message, "Stalled")
@@ -326,25 +327,22 @@ class _Writer:
         return found.outside(self._joining.get((ref, vm_ref(self._objects.seen[key].spec["vm"])), ()))
 
     def not_observed(self, key: ObjectKey, ref: ObjectRef | None, reason: str, message: str) -> StatusData:
-        """The status of an object whose site is not looked at: nothing is known of it now. `ref` None: nor is its
-        manifest checked, so that nothing new counts as accepted afterwards."""
+        """The status of an object whose site is not looked at: nothing is known of it now."""
         types = dict.fromkeys(["Ready", "InSync", *(old["type"] for old in self._conditions(key))])
         unknown = [
             _Spelled(each, Truth.UNKNOWN, reason, message) for each in types if each in CONDITIONS.difference(BESIDE)
         ]
-        made = self.status(key, unknown, self.lasting(key), ref)
-        if ref is None:
-            previous = self._previous.get(key, {})
-            made["observedGeneration"] = previous.get("observedGeneration", -1)  # as the server has it before a status
-            made.pop("site", None)
-            made |= {"site": previous["site"]} if "site" in previous else {}
-        return made
+        return self.status(key, unknown, self.lasting(key), ref)
 
     def stays_refused(self, key: ObjectKey) -> bool:
         """Return whether an object was refused last, and nobody looks whether it still would be: of what only the
         inventory tells, nobody does without a look; of anything, where the Site cannot be used."""
         reason = reason_of(self._previous.get(key, {}))
-        return reason == Refusal.NOT_ALLOWED or (reason in set(Refusal) and key not in self._objects.refs)
+        return reason == Refusal.NOT_ALLOWED or (reason in set(Refusal) and self._is_unchecked(key))
+
+    def _is_unchecked(self, key: ObjectKey) -> bool:
+        """Return whether an object was not even looked at as a manifest: its Site cannot be used."""
+        return key.kind is not Kind.SITE and key not in self._objects.refs and key not in self._objects.held
 
     def lasting(self, key: ObjectKey) -> StatusData:
         """Return what is true of an object whether or not it is looked at."""
@@ -354,12 +352,17 @@ class _Writer:
     def status(
         self, key: ObjectKey, judged: Iterable[_Spelled], more: StatusData | None = None, ref: ObjectRef | None = None
     ) -> StatusData:
-        """A status with these conditions."""
+        """A status with these conditions. What it says of a manifest that nobody has checked stays as it was: nothing
+        new may count as accepted afterwards."""
         generation = self._objects.seen[key].metadata.generation
         since = {(old["type"], old["status"]): old["lastTransitionTime"] for old in self._conditions(key)}
         made: StatusData = {"observedGeneration": generation}
         if self._objects.site != NO_SITE:
             made["site"] = self._objects.site
+        if self._is_unchecked(key):
+            previous = self._previous.get(key, {})
+            made = {"observedGeneration": previous.get("observedGeneration", -1)}  # as the server has it without one
+            made |= {"site": previous["site"]} if "site" in previous else {}
         if ref is not None and ref in self._digests:
             made["observedDigest"] = self._digests[ref]
         made["conditions"] = [

@@ -155,6 +155,28 @@ def test_what_is_deleted_there_says_how_to_let_it_go(
     assert "vdvs.io/deletion-policy: Retain lets it go" in found["Stalled"]["message"]
 
 
+def test_what_is_deleted_while_its_site_cannot_be_used_says_so_and_gains_no_claim(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = site(INFRA)
+    broken["spec"]["ssh"] = {"port": 0}
+    going = group("infra/g1", site="lab")
+    going["metadata"] |= {
+        "deletionTimestamp": "2026-11-29T22:00:00Z",
+        "finalizers": ["vdvs.io/config-db"],
+        "annotations": {"vdvs.io/deletion-policy": "Delete", "vdvs.io/confirm-delete": "g1"},
+    }
+    edited = accepted(going, generation=0, name="another")
+    made = told(source(as_objects([broken, SHARED_THERE, edited]), NAMESPACES, "cluster")["lab"], monkeypatch)["g1"]
+    found = {each["type"]: each for each in made["conditions"]}
+    assert (found["Stalled"]["status"], found["Stalled"]["reason"]) == ("True", "NotObserved")
+    assert "vdvs.io/deletion-policy: Retain lets it go" in found["Stalled"]["message"]
+    assert (made["observedGeneration"], made["name"]) == (0, "another")
+    refused = accepted(going, "Conflict", name="another")
+    objects = source(as_objects([broken, SHARED_THERE, refused]), NAMESPACES, "cluster")["lab"]
+    assert "g1" not in told(objects, monkeypatch)
+
+
 def test_sites_that_cannot_be_watched_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """They have no series of their own that an alert could be about."""
     off = site(INFRA, name="off")
