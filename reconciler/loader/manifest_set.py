@@ -82,12 +82,17 @@ class ManifestSet:
             return False
         return self.rank(document) < self.rank(other)
 
+    def has_none(self, document: Document) -> bool:
+        """Return whether there can be no VM that a document may have. It claims none, and nobody can make many compare
+        theirs with those of any number of such ones."""
+        return self.folders.get(document.source.file) == ()
+
     def may_share(self, one: Document, other: Document) -> bool:
         """Return whether there can be a VM that both documents may have. Where there is none, the inventory tells which
         of them it is not for, and neither is held for the other."""
         mine, theirs = (self.folders.get(each.source.file) for each in (one, other))
         if mine is None or theirs is None:
-            return () not in (mine, theirs)
+            return not (self.has_none(one) or self.has_none(other))
         return any(is_within(a, b) or is_within(b, a) for a in mine for b in theirs)
 
     def duplicates(self, documents: Iterable[Document]) -> Iterator[ManifestError]:

@@ -30,6 +30,7 @@ from reconciler.render.words import RISKS, told
 APPROVE: Final = "vdvs.io/approve"
 _DIGITS: Final = 40  # of the digest: what somebody else could make two plans with the same id from must not pay
 _WRITABLE: Final = (Op.CREATE, Op.UPDATE)
+_NO_PART: Final = (Op.DELETE, Op.REMOVED, Op.UNMANAGED)  # of a plan, now or later
 _BY_ABSENCE: Final = "an operator removes nothing because no object declares it; delete it with `vdvs apply --prune`"
 
 
@@ -144,7 +145,7 @@ def obsolete(approvals: Approvals, proposed: Proposals, found: Diff) -> frozense
     """Return the ids of approvals of what is as declared by now: the same plan, weeks later, needs another one."""
     settled = {change.ref for change in found.changes if change.op is Op.KEEP}
     ids = {each.plan_id for ref, given in approvals.objects.items() if ref in settled for each in given}
-    if approvals.site and len(settled) == len(found.changes):
+    if approvals.site and all(change.op in _NO_PART for change in found.changes if change.ref not in settled):
         ids.add(approvals.site)
     return frozenset(ids - proposed.ids)
 

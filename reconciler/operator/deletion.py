@@ -121,6 +121,7 @@ def obstacles(
     last = outcome.after or outcome.before
     changes = {change.ref: change for change in last.diff.changes}
     results = {result.ref: result for result in outcome.objects}
+    claims = _claimed(last)
     unread = {ref: c for ref, c in changes.items() if ref.kind is Kind.CONFIG_DB and c.op is Op.UNKNOWN}
     found: dict[ObjectRef, Obstacle] = {}
     for ref in refs:
@@ -129,8 +130,10 @@ def obstacles(
         if unknown:
             why = f"{unknown[0].ref} cannot be looked at: {unknown[0].reason}"
             found[ref] = Obstacle("NotObserved", f"{why}; {_WAY_OUT}")
-        elif change is None and (claimed := _claimed(ref, place, last)):
-            found[ref] = Obstacle("DeletionBlocked", f"{claimed}; {_WAY_OUT}")
+        elif change is None and (
+            why := next((of[ref] for db, of in claims.items() if place in (None, db) and ref in of), "")
+        ):
+            found[ref] = Obstacle("DeletionBlocked", f"{why}; {_WAY_OUT}")
         elif change is None or change.op in (Op.KEEP, Op.UNMANAGED):
             continue
         elif result is not None and result.status is Status.FAILED:
@@ -143,18 +146,18 @@ def obstacles(
     return found
 
 
-def _claimed(ref: ObjectRef, place: ObjectRef | None, last: Assessment) -> str:
-    """Return why a vmgroup that is there is no difference: another object may be about it; empty: none is."""
+def _claimed(last: Assessment) -> dict[ObjectRef, dict[ObjectRef, str]]:
+    """Return, by config DB, why vmgroups that are there may be no difference: another object may be about them."""
+    found: dict[ObjectRef, dict[ObjectRef, str]] = {}
     for db in last.resolved.config_dbs:
-        if ref.kind is not Kind.VMGROUP or place not in (None, db.ref):
-            continue
         states = observed_states(last.observed.config_dbs[db.location]).values()
-        others = mentioned(
-            db, states, (each for each in last.resolved.vmgroups if each.config_db == db.ref), last.resolved
-        )
-        for state in states:
-            if vmgroup_ref(db.ref, state.name, last.resolved) == ref and not others.isdisjoint(
-                (state.name, state.uuid)
-            ):
-                return f"another object names the vmgroup {state.name}, by a previous name or its uuid {state.uuid}"
-    return ""
+        groups = (each for each in last.resolved.vmgroups if each.config_db == db.ref)
+        others = mentioned(db, states, groups, last.resolved)
+        found[db.ref] = {
+            vmgroup_ref(db.ref, state.name, last.resolved): (
+                f"another object names the vmgroup {state.name}, by a previous name or its uuid {state.uuid}"
+            )
+            for state in states
+            if not others.isdisjoint((state.name, state.uuid))
+        }
+    return found

@@ -337,7 +337,7 @@ class Operator:
             elif (told := self._unwatched.get(name)) is None or told[0] is not objects or told[1] != failure:
                 previous = {key: self._publisher.known(key) for key in objects.seen}
                 why = deletion.PAUSED if is_off else deletion.NOT_OBSERVED
-                obstacles = dict.fromkeys(manifests.to_remove().values(), why)
+                obstacles = dict.fromkeys(manifests.kept_waiting(), why)
                 now, terms = SystemClock().now(), Terms(Mode(), obstacles=obstacles, off=is_off)
                 made = await asyncio.to_thread(statuses, objects, None, failure, previous, now, terms)
                 self._publisher.publish(objects, made)

@@ -162,6 +162,13 @@ class SiteManifests(Struct, frozen=True):
         """Return those of them that wait for us. What others still wait for is removed already, or was never made."""
         return {ref: key for ref, key in self.ending().items() if deletion.is_awaited(self.objects.seen[key])}
 
+    def kept_waiting(self) -> frozenset[ObjectKey]:
+        """Return the objects that wait for us to be deleted in vDVS: also where the Site cannot be used, so that nobody
+        knows yet what they are there."""
+        seen, held = self.objects.seen, self.objects.held
+        awaited = (key for key, each in seen.items() if key not in held and deletion.is_awaited(each))
+        return frozenset(key for key in awaited if self.policy(key) is DeletionPolicy.DELETE)
+
     def approvals(self, spent: Mapping[ObjectKey, str]) -> Approvals:
         """Return the approvals in annotations, but for those that are `spent`."""
         refs, seen = self.objects.refs, self.objects.seen
@@ -356,7 +363,7 @@ class SiteWatch:
         outcome = await reconcile(desired, world, *deletion.removing(frozenset(going), behalf))
         declared = self.seen.objects.loaded.desired
         places = {group.ref: ObjectRef(Kind.CONFIG_DB, group.config_db) for group in declared.vmgroups}
-        found = deletion.obstacles(outcome, going, places)
+        found = await asyncio.to_thread(deletion.obstacles, outcome, going, places)
         await gather_all([self.release(key) for ref, key in going.items() if ref not in found])
         return {going[ref]: obstacle for ref, obstacle in found.items()}
 
@@ -422,9 +429,11 @@ class SiteWatch:
         given = {key: annotations_of(seen[key]).get(APPROVE, "") for key in keys}
         spent = {key: plan_id for key, plan_id in given.items() if plan_id in ids}
         self._spent |= spent  # before anything is awaited: another pass may begin meanwhile
-        for key in spent:
-            patch = {"metadata": {"annotations": {APPROVE: None}}}
-            await self._attempt(key, self._services.api.patch(path_of(key), patch))
+        for key, plan_id in spent.items():
+            latest = self._next.objects.seen.get(key)  # somebody may have approved another plan since the pass began
+            if latest is not None and annotations_of(latest).get(APPROVE) == plan_id:
+                metadata = {"resourceVersion": latest.metadata.resource_version, "annotations": {APPROVE: None}}
+                await self._attempt(key, self._services.api.patch(path_of(key), {"metadata": metadata}))
 
     async def _attempt(self, key: ObjectKey, request: Any) -> None:
         try:

@@ -18,7 +18,7 @@ from reconciler.model.memo import Memo
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.admission import Labels, NotHereError, bounds_of, not_allowed, site_of
-from reconciler.operator.connection.objects import KubeObject
+from reconciler.operator.connection.objects import KubeObject, reason_of
 from reconciler.operator.keys import ObjectKey
 
 NO_SITE: Final = ""
@@ -239,7 +239,7 @@ def _seniority(site: str, found: KubeObject) -> int:
     status = found.status
     if status.get("site") != site:
         return _NEW
-    reason = _reason(found)
+    reason = reason_of(found.status)
     refused = reason in set(Refusal)
     if reason and not refused and status.get("observedGeneration") == found.metadata.generation:
         return _ACCEPTED
@@ -248,7 +248,7 @@ def _seniority(site: str, found: KubeObject) -> int:
 
 def _is_outside(found: KubeObject, site: Site) -> bool:
     """Return whether the last pass found VMs in an object that it may not have: only the inventory tells."""
-    return found.status.get("site") == site.name and _reason(found) == Refusal.NOT_ALLOWED
+    return found.status.get("site") == site.name and reason_of(found.status) == Refusal.NOT_ALLOWED
 
 
 def _is_settled(found: KubeObject, site: Site) -> bool:
@@ -260,12 +260,7 @@ def _was_accepted(found: KubeObject, site: Site) -> bool:
     """Return whether an object was once declared at a Site, as far as its status says."""
     if found.status.get("site") != site.name:
         return False
-    return not {"name", "lastApplied"}.isdisjoint(found.status) or _reason(found) not in {"", *Refusal}
-
-
-def _reason(found: KubeObject) -> str:
-    """Return the reason of the condition Ready."""
-    return next((each["reason"] for each in found.status.get("conditions", ()) if each["type"] == "Ready"), "")
+    return not {"name", "lastApplied"}.isdisjoint(found.status) or reason_of(found.status) not in {"", *Refusal}
 
 
 def _age(key: ObjectKey, found: KubeObject) -> tuple[str, str, str, str]:

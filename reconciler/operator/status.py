@@ -25,6 +25,7 @@ from reconciler.model.plan import HEALING
 from reconciler.model.refs import RECONCILED, Kind, ObjectRef
 from reconciler.model.state import RECONCILE, Reconcile
 from reconciler.operator.approval import APPROVE, Proposal, Proposals
+from reconciler.operator.connection.objects import reason_of
 from reconciler.operator.deletion import Obstacle, is_going
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import NO_SITE, Held, SiteObjects, claimed_name
@@ -109,14 +110,15 @@ def statuses(
         made |= {key: writer.observed(key, ref, found) for key, ref in objects.refs.items()}
     elif failure or terms.off:
         why = ("Paused", _OFF) if terms.off else ("SiteNotObserved", _NOT_OBSERVED)
-        others = (key for key in objects.seen if key.kind is not Kind.SITE)
+        others = (key for key in objects.seen if key.kind is not Kind.SITE and not writer.stays_refused(key))
         made |= {key: writer.not_observed(key, objects.refs.get(key), *why) for key in others}
     if outcome is not None or failure or terms.off:
         site = ObjectKey(Kind.SITE, "", objects.site)
         waits = _plan(None if outcome is None else terms.waiting.whole)
         made[site] = writer.status(site, _of_site(outcome, failure, terms, objects.site), waits)
     stalled: dict[ObjectKey, Held | Obstacle] = {}
-    stalled.update((key, each) for key, each in terms.obstacles.items() if key in objects.seen)
+    deleted = (key for key in terms.obstacles if key in objects.refs or not writer.stays_refused(key))
+    stalled.update((key, terms.obstacles[key]) for key in deleted if key in objects.seen)
     stalled.update(objects.held)
     for key, each in stalled.items():
         verdict = Verdict(Truth.FALSE, str(each.reason), each.message, "Stalled")
@@ -332,6 +334,16 @@ class _Writer:
         ]
         return self.status(key, unknown, self.lasting(key), ref)
 
+    def stays_refused(self, key: ObjectKey) -> bool:
+        """Return whether an object was refused last, and nobody looks whether it still would be: of what only the
+        inventory tells, nobody does without a look; of anything, where the Site cannot be used."""
+        reason = reason_of(self._previous.get(key, {}))
+        return reason == Refusal.NOT_ALLOWED or (reason in set(Refusal) and self._is_unchecked(key))
+
+    def _is_unchecked(self, key: ObjectKey) -> bool:
+        """Return whether an object was not even looked at as a manifest: its Site cannot be used."""
+        return key.kind is not Kind.SITE and key not in self._objects.refs and key not in self._objects.held
+
     def lasting(self, key: ObjectKey) -> StatusData:
         """Return what is true of an object whether or not it is looked at."""
         previous = self._previous.get(key, {})
@@ -340,12 +352,17 @@ class _Writer:
     def status(
         self, key: ObjectKey, judged: Iterable[_Spelled], more: StatusData | None = None, ref: ObjectRef | None = None
     ) -> StatusData:
-        """A status with these conditions."""
+        """A status with these conditions. What it says of a manifest that nobody has checked stays as it was: nothing
+        new may count as accepted afterwards."""
         generation = self._objects.seen[key].metadata.generation
         since = {(old["type"], old["status"]): old["lastTransitionTime"] for old in self._conditions(key)}
         made: StatusData = {"observedGeneration": generation}
         if self._objects.site != NO_SITE:
             made["site"] = self._objects.site
+        if self._is_unchecked(key):
+            previous = self._previous.get(key, {})
+            made = {"observedGeneration": previous.get("observedGeneration", -1)}  # as the server has it without one
+            made |= {"site": previous["site"]} if "site" in previous else {}
         if ref is not None and ref in self._digests:
             made["observedDigest"] = self._digests[ref]
         made["conditions"] = [

@@ -142,6 +142,10 @@ def test_an_approval_of_what_is_as_declared_by_now_counts_no_longer() -> None:
     assert obsolete(Approvals(objects={GROUP: stale}), waiting(waits), waits.diff) == frozenset()
     assert obsolete(Approvals("1"), Proposals(), settled.diff) == {"1"}
     assert obsolete(Approvals("1"), Proposals(), waits.diff) == frozenset()
+    undeclared = {"config_dbs": {"shared": {"vmgroups": {"g1": {"vms": ["vm1"]}, "g2": {"vms": []}, "x": {}}}}}
+    beside = look(*site_of({**GROUPS, "vmgroups": {"g1": {"vms": ["vm1"]}, "g2": {"vms": []}}}, undeclared))
+    assert Op.UNMANAGED in {change.op for change in beside.diff.changes}
+    assert obsolete(Approvals("1"), Proposals(), beside.diff) == {"1"}, "what nobody declares is part of no plan"
     of_another = frozenset({Approval("team-a", next(iter(waiting(waits).ids)))})
     assert obsolete(Approvals(objects={OTHER: of_another}), waiting(waits), waits.diff) == frozenset()
 

@@ -12,6 +12,7 @@ from reconciler.model.outcome import Outcome
 from reconciler.model.ownership import Applying, Stamp
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.model.state import Reconcile, Treatment, Unresolved
+from reconciler.operator import deletion
 from reconciler.operator.connection.objects import KubeObject, Metadata
 from reconciler.operator.deletion import DeletionPolicy, applied, obstacles, policy, removing, without
 from reconciler.planning.differ import diff
@@ -112,6 +113,15 @@ def test_what_another_object_may_be_about_is_not_said_to_be_removed(others: dict
     (obstacle,) = obstacles(outcome, [GROUP], {GROUP: DB}).values()
     assert obstacle.reason == "DeletionBlocked"
     assert obstacle.message.startswith("another object names the vmgroup g1, by a previous name or its uuid id-g1")
+
+
+def test_who_names_what_is_found_out_once_for_all_deletions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A namespace with a thousand vmgroups may be deleted at once."""
+    asked: list[object] = []
+    monkeypatch.setattr(deletion, "mentioned", lambda *_: asked.append(_) or {"g1"})
+    gone = [ObjectRef(Kind.VMGROUP, f"gone-{number}") for number in range(20)]
+    assert set(obstacles(removal({}, others=CLAIMS["its uuid"])[0], [GROUP, *gone], {})) == {GROUP}
+    assert len(asked) == 1
 
 
 def test_what_a_held_object_names_is_not_said_to_be_removed() -> None:

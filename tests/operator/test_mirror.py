@@ -159,6 +159,26 @@ def test_another_vmgroup_in_a_status_causes_a_look(own: dict[str, str]) -> None:
     play(scenario, prepare)
 
 
+@pytest.mark.parametrize(("before", "after"), [("InSync", "NotAllowed"), ("NotAllowed", "InSync")])
+def test_what_only_the_inventory_tells_to_be_not_allowed_causes_a_look(before: str, after: str) -> None:
+    """What it claims is for others then, who may have been held for it."""
+
+    def status(reason: str) -> dict[str, Any]:
+        return {"site": "lab", "conditions": [{"type": "Ready", "status": "False", "reason": reason}]}
+
+    async def scenario(scene: Scene) -> None:
+        await scene.until(a=1)
+        looks, kept = len(scene.seen), scene.mirror.objects["team-a", "a"]
+        scene.fake.put("a", spec=1, status=status(after))
+        async with asyncio.timeout(SOON):
+            while len(scene.seen) == looks:
+                scene._told.clear()
+                await scene._told.wait()
+        assert scene.mirror.objects["team-a", "a"] is not kept
+
+    play(scenario, lambda fake: fake.put("a", spec=1, status=status(before)))
+
+
 def test_watches_take_no_turn_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "MOST_AT_ONCE", 1)
 

@@ -148,6 +148,30 @@ def test_approvals_count_once_though_the_api_is_slow_and_an_object_is_deleted_me
     assert counting == [frozenset(), frozenset()]
 
 
+def test_an_approval_that_was_given_meanwhile_is_not_removed_with_the_last_one() -> None:
+    """A pass may take minutes, and what it goes by is as old as its begin."""
+    before, after = (SiteManifests(objects(annotations={"vdvs.io/approve": plan_id})) for plan_id in "12")
+    patched: list[Mapping[str, Any]] = []
+
+    class Patched:
+        async def patch(self, _: str, patch: Mapping[str, Any]) -> None:
+            patched.append(patch)
+
+    async def spend(latest: SiteManifests) -> None:
+        services = Services(
+            cast("API", Patched()), cast("Any", None), lambda _: bool, asyncio.Semaphore(1), print, None
+        )
+        watch = SiteWatch(before, services, ())
+        watch.feed(latest)
+        await watch._spend(["1"])
+
+    asyncio.run(spend(after))
+    assert patched == []
+    asyncio.run(spend(before))
+    removed = {"resourceVersion": "1", "annotations": {"vdvs.io/approve": None}}  # of this very version
+    assert patched == [{"metadata": removed}]
+
+
 def test_a_finalizer_that_the_api_does_not_let_go_is_tried_less_and_less_often() -> None:
     free = {BLUE: kube_object("blue", "team-a", {}, finalizers=["vdvs.io/config-db"])}
     now, allowed = 0.0, False

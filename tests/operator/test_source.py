@@ -6,6 +6,7 @@ import gc
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from msgspec import convert
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from reconciler.controller.narrowing import narrowed
 from reconciler.controller.watch import NOTHING
 from reconciler.loader import load
+from reconciler.loader.manifest_set import ManifestSet
 from reconciler.model.kinds.site import Lab, Site
 from reconciler.model.refs import Kind, Source
 from reconciler.model.state import Desired
@@ -164,7 +166,7 @@ def test_the_older_of_two_claims_wins_and_the_other_stays_as_it_is() -> None:
 
 def accepted(document: dict[str, Any], reason: str = "InSync", generation: int = 1, **status: Any) -> dict[str, Any]:
     """The document with the status of one that was accepted, before an edit if `generation` is 0."""
-    ready = {"type": "Ready", "status": "True", "reason": reason}
+    ready = {"type": "Ready", "status": "True", "reason": reason, "lastTransitionTime": "2026-11-29T10:00:00Z"}
     given = {"site": "lab", "observedGeneration": generation, "conditions": [ready], **status}
     return {**document, "status": given}
 
@@ -196,6 +198,22 @@ def test_nobody_claims_a_vm_that_cannot_be_in_its_folders() -> None:
     assert held(the_site(claim, group("team-a/web", vms=["a-1"]), admitted=everywhere)) == {}
     refused = the_site(accepted(by_path, name="x"), group("team-a/web", **by_path["spec"]), admitted=everywhere)
     assert list(held(refused)) == ["vmgroup team-b/x"]
+
+
+def test_claims_to_what_nobody_may_have_are_not_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any number of objects of one tenant can name the same VM of somebody else."""
+    compared: list[object] = []
+    monkeypatch.setattr(ManifestSet, "may_share", lambda *two: compared.append(two))
+    names = [f"team-b/x{number}" for number in range(40)]
+    joining = [{"vmgroup": "x0", "vm": "a-1"}] * 40
+    claims = [accepted(group(name, vms=["a-1"]), "NotAllowed", name=name[7:]) for name in names]
+    claims += [
+        accepted(thing("Membership", name.replace("x", "m"), spec), "NotAllowed")
+        for name, spec in zip(names, joining, strict=True)
+    ]
+    team = {**TEAM, "kinds": ["*"], "vmgroups": ["*"], "names": ["team-b"]}
+    assert held(the_site(*claims, group("team-a/web", vms=["a-1"]), admitted=(INFRA, TEAMS, team))) == {}
+    assert len(compared) <= len(claims)
 
 
 def test_nobody_is_held_for_a_previous_name_that_another_takes_later() -> None:

@@ -189,8 +189,11 @@ def test_what_is_not_allowed_says_so_while_it_is_paused_or_deleted_too() -> None
     for one, going in ((resolved, False), (resolved, True), (paused, False), (paused, True)):
         objects, found = objects_of(one), look(one, seen)
         objects.seen[key(GROUP)].metadata.deletion_timestamp = "2026-11-23T12:00:00Z" if going else None
-        status = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, Terms(HEAL))[key(GROUP)]
-        assert conditions(status)["Ready"] == "False NotAllowed"
+        before = statuses(objects, outcome_of(found, HEAL), "", {}, NOON, Terms(HEAL))
+        assert conditions(before[key(GROUP)])["Ready"] == "False NotAllowed"
+        for failure, terms in (("no answer", Terms(HEAL)), ("", Terms(REPORT, off=True))):
+            after = before | statuses(objects, None, failure, before, LATER, terms)
+            assert conditions(after[key(GROUP)])["Ready"] == "False NotAllowed", "only a look can tell otherwise"
 
 
 def test_a_membership_whose_vm_is_in_no_folder_of_its_namespace_says_so() -> None:

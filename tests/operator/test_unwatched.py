@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -21,7 +21,20 @@ from reconciler.operator.status import StatusData
 from tests.operator.kstatus import computed
 from tests.operator.looks import kube_object
 from tests.operator.looks import site as site_key
-from tests.operator.test_source import INFRA, NAMESPACES, SHARED, accepted, as_objects, group, site
+from tests.operator.test_source import (
+    EVERYTHING,
+    INFRA,
+    NAMESPACES,
+    SHARED,
+    TEAMS,
+    accepted,
+    as_objects,
+    group,
+    site,
+    thing,
+)
+
+SHARED_THERE = {**SHARED, "spec": {**SHARED["spec"], "site": "lab"}}
 
 
 def kept() -> int:
@@ -76,13 +89,50 @@ def test_objects_of_a_site_that_cannot_be_used_are_not_ready_from_an_old_look(mo
     broken = site(INFRA)
     broken["spec"]["ssh"] = {"port": 0}
     ready = accepted(group("infra/g1", site="lab"), name="g1")
-    ready["status"]["conditions"][0]["lastTransitionTime"] = "2026-11-29T10:00:00Z"
     shared = {**SHARED, "spec": {**SHARED["spec"], "site": "lab"}}
     objects = source(as_objects([broken, shared, ready]), NAMESPACES, "cluster")["lab"]
     assert objects.loaded is NOTHING
     made = told(objects, monkeypatch)
     found = {name: computed({"metadata": {"generation": 1}, "status": each}) for name, each in made.items()}
     assert found == {"lab": "Failed", "g1": "InProgress", "shared": "InProgress"}
+
+
+def test_nobody_gains_a_claim_while_a_site_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is checked then, so that nothing may count as accepted afterwards."""
+    broken, usable = site(INFRA, TEAMS), site(INFRA, TEAMS)
+    broken["spec"]["ssh"] = {"port": 0}
+    there: dict[str, Any] = {"site": "lab"}
+    theirs = accepted(group("team-b/payments", **there), name="payments")
+    rule = {"names": ["team-a"], **EVERYTHING, "configDBs": ["a-*"]}
+    claims = (
+        accepted(group("team-a/mine", name="payments", **there), "Conflict", name="mine"),
+        accepted(group("team-a/mine", name="payments", **there), generation=0, name="mine"),
+        group("team-a/mine", name="payments", **there),
+    )
+    for claim in claims:
+        for other in (theirs, {**theirs, "status": {**theirs["status"], "observedGeneration": 0}}):
+            found = after_it_could_not_be_used(broken, usable, [SHARED_THERE, claim, other], monkeypatch)["lab"]
+            assert [key.name for key in found.held] == ["mine"]
+    stranger = group("other/db", **there)
+    found = after_it_could_not_be_used(broken, usable, [SHARED_THERE, stranger], monkeypatch)["lab"]
+    assert not found.held, "its Site does not admit the namespace, and never did"
+    database = thing("ConfigDB", "team-a/other", {"datastore": "b-1", "hosts": {"cluster": "/DC0/host/b"}, **there})
+    usable = site(INFRA, rule)
+    found = after_it_could_not_be_used(broken, usable, [SHARED_THERE, group("infra/db"), database], monkeypatch)["lab"]
+    assert [key.name for key in found.held] == ["other"]
+
+
+def after_it_could_not_be_used(
+    broken: dict[str, Any], usable: dict[str, Any], documents: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, SiteObjects]:
+    """The objects of each site once it can be used again, with the statuses that they got before."""
+    objects = as_objects([broken, *documents])
+    made = told(source(objects, NAMESPACES, "cluster")["lab"], monkeypatch)
+    again = as_objects([usable, *documents])
+    for of in again.values():
+        for (_, name), each in of.items():
+            each.status = made.get(name, each.status)
+    return source(again, NAMESPACES, "cluster")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +153,28 @@ def test_what_is_deleted_there_says_how_to_let_it_go(
     found = {each["type"]: each for each in told(objects, monkeypatch, "no key")["g1"]["conditions"]}
     assert (found["Stalled"]["status"], found["Stalled"]["reason"]) == ("True", reason)
     assert "vdvs.io/deletion-policy: Retain lets it go" in found["Stalled"]["message"]
+
+
+def test_what_is_deleted_while_its_site_cannot_be_used_says_so_and_gains_no_claim(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = site(INFRA)
+    broken["spec"]["ssh"] = {"port": 0}
+    going = group("infra/g1", site="lab")
+    going["metadata"] |= {
+        "deletionTimestamp": "2026-11-29T22:00:00Z",
+        "finalizers": ["vdvs.io/config-db"],
+        "annotations": {"vdvs.io/deletion-policy": "Delete", "vdvs.io/confirm-delete": "g1"},
+    }
+    edited = accepted(going, generation=0, name="another")
+    made = told(source(as_objects([broken, SHARED_THERE, edited]), NAMESPACES, "cluster")["lab"], monkeypatch)["g1"]
+    found = {each["type"]: each for each in made["conditions"]}
+    assert (found["Stalled"]["status"], found["Stalled"]["reason"]) == ("True", "NotObserved")
+    assert "vdvs.io/deletion-policy: Retain lets it go" in found["Stalled"]["message"]
+    assert (made["observedGeneration"], made["name"]) == (0, "another")
+    refused = accepted(going, "Conflict", name="another")
+    objects = source(as_objects([broken, SHARED_THERE, refused]), NAMESPACES, "cluster")["lab"]
+    assert "g1" not in told(objects, monkeypatch)
 
 
 def test_sites_that_cannot_be_watched_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

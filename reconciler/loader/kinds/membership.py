@@ -56,6 +56,7 @@ def check(manifests: ManifestSet) -> Iterable[ManifestError]:
             yield error
         else:
             claims.append(_Claim(document, membership.config_db, membership.vm, membership.ref, ("spec", "vm")))
+    claims = [claim for claim in claims if not manifests.has_none(claim.document)]
     claims.sort(key=lambda claim: manifests.rank(claim.document))
     taken: dict[tuple[str, VMRef], list[_Claim]] = {}
     for claim in claims:

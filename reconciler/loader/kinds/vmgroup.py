@@ -239,7 +239,8 @@ class _Checks:
 
     def _members(self, document: Document, group: DesiredVMGroup) -> None:
         """Check that each VM is in one vmgroup of a config DB only. Source: docs/domain.md#who-may-do-what"""
-        vms, db = self._vms, group.config_db
+        db = group.config_db
+        vms = {} if self._manifests.has_none(document) else self._vms  # beside others, such a one claims nothing
         for position, vm in enumerate(group.vms or ()):
             claims = vms.setdefault((db, vm), [])
             first, first_position = next(

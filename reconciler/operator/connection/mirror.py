@@ -7,7 +7,8 @@
 
 `changed` is called after each change, once or for many at once: it only says "look again". Where only the status of an
 object has changed, which is for us to write, the object stays the same one with another status, and `changed` is not
-called: unless it is the vmgroup of the object that has changed, of which whoever runs the site has a say, too.
+called: unless it is the vmgroup of the object that has changed, of which whoever runs the site has a say, too, or
+whether what it names is allowed, which the inventory tells: others may be held for what it claims.
 `synced` is set while `objects` is what a complete list said, plus what a watch told since; before the first one, and
 while the API does not know the kind, it is not, and then `objects` says nothing about what there is. `trouble` is
 empty, or says what keeps the objects from being up to date, and since when; meanwhile they are the last known.
@@ -26,9 +27,10 @@ from typing import Final, Never
 from msgspec.structs import replace
 
 from reconciler.controller.backoff import Backoff
+from reconciler.model.errors import Refusal
 from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.connection.compact import compact
-from reconciler.operator.connection.objects import KubeObject
+from reconciler.operator.connection.objects import KubeObject, reason_of
 from reconciler.ports import Clock
 from reconciler.wiring.clock_and_chance import SystemClock, chance
 
@@ -183,9 +185,10 @@ def _updated(known: KubeObject, item: KubeObject) -> bool:
 
 
 def _but_status(item: KubeObject) -> KubeObject:
-    """Leave out the status, but for which vmgroup is that of the object: passes go by it."""
+    """Leave out the status, but for which vmgroup is that of the object, and whether it is refused: passes go by it."""
     status = item.status
-    own = {"uuid": status["uuid"], "site": status.get("site")} if "uuid" in status else {}
+    own: dict[str, object] = {"uuid": status["uuid"], "site": status.get("site")} if "uuid" in status else {}
+    own["refused"] = reason_of(status) == Refusal.NOT_ALLOWED
     return KubeObject(replace(item.metadata, resource_version=""), item.spec, own)
 
 

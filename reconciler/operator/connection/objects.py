@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import UNSET, Struct
@@ -28,3 +29,9 @@ class KubeObject(Struct, gc=False):
     metadata: Metadata
     spec: Any = UNSET
     status: dict[str, Any] = {}
+
+
+def reason_of(status: Mapping[str, Any]) -> str:
+    """Return the reason of the condition Ready of a status; empty: it has none."""
+    ready = (each.get("reason", "") for each in status.get("conditions") or () if each.get("type") == "Ready")
+    return next(ready, "")
