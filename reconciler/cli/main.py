@@ -86,10 +86,10 @@ _ended_by: list[int] = []
 def _end(number: int, frame: FrameType | None) -> None:
     """Interrupt what is being done, as Ctrl-C does, so that it tidies up on hosts, in vCenter and in config DBs."""
     _ended_by.append(number)
-    interrupt = signal.getsignal(signal.SIGINT)
-    if not callable(interrupt):  # ignored, as for what a script starts in the background
-        interrupt = signal.default_int_handler
-    interrupt(signal.SIGINT, frame)
+    if callable(signal.getsignal(signal.SIGINT)):
+        signal.raise_signal(signal.SIGINT)  # that of an event loop is caught below Python
+    else:  # ignored, as for what a script starts in the background
+        signal.default_int_handler(signal.SIGINT, frame)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from typing import Final
 
 from reconciler.hosts.ssh_config import ProxyWay
@@ -18,6 +19,7 @@ from reconciler.hosts.ssh_config import ProxyWay
 _KEPT: Final = 1000  # bytes of what it said last
 _SHOWN: Final = 300  # characters of that
 _LAST_WORDS: Final = 1.0  # seconds for it to say why it ended
+_DYING: Final = 0.1  # seconds, for which everything waits
 
 
 class Proxy:
@@ -27,6 +29,7 @@ class Proxy:
         self._way = way
         self._loop = asyncio.get_running_loop()
         self._said = b""
+        self._ended = False
         self._silent = asyncio.Event()
         self.socket, theirs = socket.socketpair()
         self._errors, errors = os.pipe()
@@ -54,18 +57,28 @@ class Proxy:
                 await self._silent.wait()
         self.end()
         code = self._process.returncode
-        lines = (line.strip("@ \t") for line in self._said.decode(errors="replace").splitlines())
-        said = " ".join(line for line in lines if line)[-_SHOWN:]
-        if not said and code in (0, -signal.SIGKILL):
+        if not self.said and code in (None, 0, -signal.SIGKILL):
             return ""
-        return f"{self} failed: {said or f'exit code {code}'}"
+        return f"{self} failed: {self.said or f'exit code {code}'}"
+
+    @property
+    def said(self) -> str:
+        """What it said last, which may be a greeting."""
+        lines = (line.strip("@ \t") for line in self._said.decode(errors="replace").splitlines())
+        return " ".join(line for line in lines if line)[-_SHOWN:]
 
     def end(self) -> None:
         """End it, and whatever it started."""
+        if self._ended:
+            return
+        self._ended = True
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            try:
+                self._process.wait(_DYING)
+            except subprocess.TimeoutExpired:  # as by sudo, it is of another user, and ends when its connection does
+                threading.Thread(target=self._process.wait, daemon=True).start()
         self._hang_up()
 
     def _listen(self) -> None:

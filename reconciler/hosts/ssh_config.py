@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import grp
 import hashlib
 import os
 import pwd
@@ -250,10 +251,19 @@ def _check_owner(config: Path) -> None:
         raise SSHConfigError(
             f"{config} belongs to the user with the id {status.st_uid}: OpenSSH does not take it, either"
         )
-    if status.st_mode & 0o022:
+    if status.st_mode & 0o002 or (status.st_mode & 0o020 and not _is_own(status.st_gid)):
         raise SSHConfigError(
             f"{config} can be written by others: OpenSSH does not take it, either; run `chmod go-w` on it"
         )
+
+
+def _is_own(group: int) -> bool:
+    """Return whether we are the only one in a group: there, Debian's OpenSSH takes what the umask 002 makes."""
+    try:
+        me, listed = pwd.getpwuid(os.getuid()), set(grp.getgrgid(group).gr_mem)
+    except KeyError:
+        return False
+    return listed | {user.pw_name for user in pwd.getpwall() if user.pw_gid == group} == {me.pw_name}
 
 
 def _local_user() -> str:

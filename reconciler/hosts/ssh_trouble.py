@@ -110,7 +110,8 @@ async def proxy_failure(
     if gatekeeper.answered or not isinstance(error, asyncssh.DisconnectError | OSError):
         return None
     if isinstance(error, TimeoutError):
-        failed = failed or f"nothing came through {gatekeeper.proxy} within {seconds} s (spec.ssh.connectTimeout)"
+        said = f"; it said: {gatekeeper.proxy.said}" if gatekeeper.proxy.said else ""
+        failed = f"nothing came through {gatekeeper.proxy} within {seconds} s (spec.ssh.connectTimeout){said}"
     failed = failed or f"{gatekeeper.proxy} ended, and no server of SSH answered through it"
     return HostUnreachableError(f"cannot connect to {where}: {failed}")
 

@@ -240,3 +240,29 @@ def test_what_nohup_started_goes_on_after_a_hangup(applied: Folder) -> None:
             process.wait(0.5)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
+
+
+def test_what_ends_in_its_own_way_with_ctrl_c_does_so_after_a_hangup() -> None:
+    program = """
+import asyncio, os, signal
+from reconciler.cli import main
+
+async def operate():
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ended.set)
+    os.kill(os.getpid(), signal.SIGHUP)
+    async with asyncio.timeout(5):
+        await ended.wait()
+    print("tidied up", flush=True)
+
+main.cli = lambda **_: asyncio.run(operate())
+main.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert (done.stdout, done.returncode) == ("tidied up\n", -signal.SIGHUP), done.stderr

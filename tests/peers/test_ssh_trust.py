@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import grp
+import os
+import pwd
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,15 +124,37 @@ class TestWhatSshTakes:
         assert "line 2" in said
         assert "nonsense" in said.lower()
 
-    @pytest.mark.parametrize("mode", [0o620, 0o602])
+    @pytest.mark.parametrize(("mode", "others"), [(0o602, []), (0o620, ["somebody"])])
     @pytest.mark.usefixtures("known")
     def test_what_others_can_write_is_refused_as_it_may_name_commands(
-        self, users: SSH, host: Server, dot_ssh: Path, mode: int
+        self,
+        users: SSH,
+        host: Server,
+        dot_ssh: Path,
+        mode: int,
+        others: list[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        me = pwd.getpwuid(os.getuid())
+        monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group(("mine", "x", gid, others)))
+        monkeypatch.setattr(pwd, "getpwall", lambda: [me])
         (dot_ssh / "config").write_text("Host *\n  Compression no\n")
+        os.chown(dot_ssh / "config", -1, me.pw_gid)
         (dot_ssh / "config").chmod(mode)
         assert f"{dot_ssh}/config can be written by others" in refusal(users, host)
         (dot_ssh / "config").chmod(0o600)
+        with_agent(users, host, look)
+
+    @pytest.mark.usefixtures("known")
+    def test_what_the_users_own_group_can_write_is_taken_as_on_debian(
+        self, users: SSH, host: Server, dot_ssh: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        me = pwd.getpwuid(os.getuid())
+        monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group(("mine", "x", gid, [])))
+        monkeypatch.setattr(pwd, "getpwall", lambda: [me])
+        (dot_ssh / "config").write_text("Host *\n  Compression no\n")
+        os.chown(dot_ssh / "config", -1, me.pw_gid)
+        (dot_ssh / "config").chmod(0o664)
         with_agent(users, host, look)
 
     def test_without_an_ssh_program_the_config_is_not_passed_over(
@@ -195,6 +221,30 @@ class TestAWayThatFails:
         started = pids.read_text().split()
         assert len(started) >= 2
         assert not [pid for pid in started if Path("/proc", pid).exists()]
+
+    @pytest.mark.usefixtures("known")
+    def test_a_greeting_of_the_way_is_not_why_nothing_came_through(
+        self, users: SSH, host: Server, dot_ssh: Path
+    ) -> None:
+        (dot_ssh / "config").write_text("Host *\n  ProxyCommand sh -c 'echo Authorized use only >&2; sleep 60'\n")
+        refused = refusal(replace(users, connect_timeout=1), host)
+        assert "nothing came through ProxyCommand of ~/.ssh/config within 1 s" in refused
+        assert "it said: Authorized use only" in refused
+
+    @pytest.mark.usefixtures("known")
+    def test_one_of_another_user_that_cannot_be_ended_holds_up_nobody(
+        self, users: SSH, host: Server, dot_ssh: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def not_permitted(_group: int, _signal: int) -> None:
+            raise PermissionError
+
+        monkeypatch.setattr(os, "killpg", not_permitted)
+        (dot_ssh / "config").write_text("Host *\n  ProxyCommand sleep 6\n")
+        begun, threads = time.monotonic(), threading.active_count()
+        refusal(replace(users, connect_timeout=1), host)
+        assert time.monotonic() - begun < 5
+        while threading.active_count() > threads:  # it is reaped once it ends
+            time.sleep(0.1)
 
     def test_a_hanging_command_of_the_config_is_ended(
         self, users: SSH, host: Server, dot_ssh: Path, monkeypatch: pytest.MonkeyPatch

@@ -172,6 +172,23 @@ class TestAnotherUuidUnderItsName:
         site.write(SEED)
         assert site.diff().in_sync
 
+    @pytest.mark.parametrize("pinned", [False, True], ids=["by its previous name", "by its uuid"])
+    def test_is_no_alarm_where_the_vmgroup_that_had_the_name_was_renamed_elsewhere(
+        self, site: LabSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pinned: bool
+    ) -> None:
+        ((was,),) = site.sql("SELECT id FROM tenants")
+        known_by = f"uuid: {was}" if pinned else "previousNames: [MYVMGROUP]"
+        renamed = SEED.replace("  name: MYVMGROUP", f"  name: GREEN\n  {known_by}")
+        another = site.vmgroup("another").replace("spec: {", "spec: {name: MYVMGROUP, ")
+        here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+        for manifests in (SEED, renamed, SEED.replace("name: MYVMGROUP", "name: GREEN") + another):
+            site.write(manifests)
+            from_elsewhere(monkeypatch, elsewhere)
+            site.reconcile(applying=TEAM)
+            from_elsewhere(monkeypatch, here)
+            site.reconcile(HEAL)
+            assert site.diff().in_sync
+
     def test_is_told_wherever_it_names_another_folder(
         self, site: LabSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:

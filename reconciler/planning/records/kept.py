@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from reconciler.model.diff import Op
 from reconciler.model.kinds.configdb import ResolvedConfigDB
-from reconciler.model.kinds.vmgroup import CreateVMGroup
+from reconciler.model.kinds.vmgroup import CreateVMGroup, ResolvedVMGroup
 from reconciler.model.outcome import ActionResult, Assessment
 from reconciler.model.ownership import Declared, Kept, Record, RecordObject, Stamp
 from reconciler.model.plan import DBPlan, Plan
@@ -125,6 +125,7 @@ def _learned(
     there |= known.by_object.keys() | {place.name for _, place in placed}
     uuids = {row.id for row in seen.tenants}
     now = {name: own for name, own in known.kept.items() if name in there or own.uid in uuids}
+    groups = {group.ref: group for group in found.resolved.vmgroups}
     for ref, place in placed:
         name = place.name
         record, own, digest = known.by_object.get(name), known.kept.get(name), found.resolved.digests.get(ref)
@@ -133,5 +134,16 @@ def _learned(
         if record.uid != place.uid:  # it is of another vmgroup that had the name
             continue
         if not known.kept or ref in in_sync:
+            earlier = _earlier(groups[ref], record, now) if ref in groups else []
+            now = {other: own for other, own in now.items() if other not in earlier}
             now[name] = record
     return now
+
+
+def _earlier(group: ResolvedVMGroup, record: Record, kept: Mapping[str, Record]) -> list[str]:
+    """Return the names of a vmgroup from before it was renamed elsewhere, which a new one may have; what whoever writes
+    the config DB calls a rename does not count.
+    """
+    names = {object_name(Kind.VMGROUP, name) for name in group.previous_names}
+    same = [name for name, own in kept.items() if own.uid == record.uid and name != record.object]
+    return [name for name in same if name in names or group.uuid == record.uid]
