@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -207,11 +209,11 @@ def test_a_state_folder_that_cannot_be_made_is_told_with_the_way_out(applied: Fo
     assert "set XDG_STATE_HOME" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("interrupt", ["", "trap '' INT; "], ids=["", "Ctrl-C is ignored"])
-def test_a_command_that_is_ended_tidies_up_as_after_ctrl_c(applied: Folder, number: int, interrupt: str) -> None:
+@contextmanager
+def watching(before: str) -> Iterator[subprocess.Popen[str]]:
+    """A `get --watch` that has printed, started by a shell after `before`."""
     with subprocess.Popen(
-        ["sh", "-c", f'{interrupt}exec "$0" -m reconciler get hosts --watch', sys.executable],
+        ["sh", "-c", f'{before}exec "$0" -m reconciler get hosts --watch', sys.executable],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -219,6 +221,13 @@ def test_a_command_that_is_ended_tidies_up_as_after_ctrl_c(applied: Folder, numb
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline()
+        yield process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("interrupt", ["", "trap '' INT; "], ids=["", "Ctrl-C is ignored"])
+def test_a_command_that_is_ended_tidies_up_as_after_ctrl_c(applied: Folder, number: int, interrupt: str) -> None:
+    with watching(interrupt) as process:
         process.send_signal(number)
         _, said = process.communicate(timeout=20)
     assert process.returncode == -number
@@ -226,15 +235,7 @@ def test_a_command_that_is_ended_tidies_up_as_after_ctrl_c(applied: Folder, numb
 
 
 def test_what_nohup_started_goes_on_after_a_hangup(applied: Folder) -> None:
-    with subprocess.Popen(
-        ["sh", "-c", "trap '' HUP; exec \"$0\" -m reconciler get hosts --watch", sys.executable],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline()
+    with watching("trap '' HUP; ") as process:
         process.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)
