@@ -214,7 +214,7 @@ async def _compared(
         found = diff(resolved, observed, drawn, applying)
         return measured(found, resolved, observed, drawn) if takes_back else found
 
-    arguments = (resolved, observed, dict(drawn), applying, takes_back)
+    arguments = (resolved, observed.content, dict(drawn), applying, takes_back)
     found = await asyncio.to_thread(world.memory.diff, arguments, compare)
     return Assessment(resolved, observed, found, world.clock.now())
 

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, Final, TypeVar
 
 from msgspec import field
+from msgspec.structs import replace
 
 from reconciler.model.base import Strict, Text, Whole
 from reconciler.model.files import DesiredFile, ObservedFiles, ResolvedFile
@@ -202,3 +203,8 @@ class Observed(Strict, frozen=True):
     datastores: Mapping[str, ObservedDatastore]
     undeclared_hosts: Mapping[str, ObservedHost] = field(default_factory=dict)
     kept: Mapping[str, Kept] = field(default_factory=dict)
+
+    @property
+    def content(self) -> Observed:
+        """The same without the hosts that datastores were read through, which take turns: a diff is the same."""
+        return replace(self, datastores={url: replace(each, read_from=None) for url, each in self.datastores.items()})

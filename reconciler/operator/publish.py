@@ -302,7 +302,7 @@ def _found(outcome: Outcome | None) -> tuple[object, ...]:
     if outcome is None:
         return ()
     last = outcome.after or outcome.before
-    return last.resolved, last.observed, last.diff, outcome.objects, outcome.plan.withheld
+    return last.resolved, last.observed.content, last.diff, outcome.objects, outcome.plan.withheld
 
 
 def _told(key: ObjectKey, uid: str, reported: ReportedEvent, instance: str) -> _Told:

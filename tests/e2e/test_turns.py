@@ -16,6 +16,7 @@ from reconciler.hosts import wire
 from reconciler.loader import load
 from reconciler.model.kinds.configdb import ObservedConfigDB
 from reconciler.model.kinds.site import Site
+from reconciler.model.outcome import Assessment
 from reconciler.reconcile import assess
 from reconciler.wiring.world import open_world
 from tests.e2e.site import LabSite, Nobody
@@ -63,3 +64,19 @@ def test_a_host_that_only_confirms_what_another_one_read_keeps_no_rows(site: Lab
 
     before = alive()
     assert asyncio.run(kept(desired.site)) == before + 1
+
+
+def test_a_diff_is_made_once_while_hosts_take_turns(site: LabSite) -> None:
+    """What a look works out is kept while nothing changes, whichever host reads what."""
+    site.reconcile()
+    desired = load([str(site.manifests)], site=str(site.site_file)).desired
+    where = desired.site
+    assert where is not None
+
+    async def looks() -> list[Assessment]:
+        async with open_world(where, Nobody()) as world:
+            return [await assess(desired, world) for _ in range(2 * EVERY + 2)]
+
+    found = asyncio.run(looks())
+    assert len({one.read_from for each in found for one in each.observed.datastores.values()}) > 1
+    assert all(each.diff is found[0].diff for each in found)
