@@ -1,4 +1,7 @@
-"""The brake: an object that keeps drifting back is left alone for a while, because something else keeps changing it."""
+"""The brake: an object that keeps drifting back is not restored for a while, because something else keeps changing it.
+
+What was added to it is taken back all the same (`Policy.braked`).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ class Brake:
         self._digests: dict[ObjectRef, str] = {}
 
     def healed(self, ref: ObjectRef, now: float, digest: str) -> bool:
-        """Count a heal to a manifest of this digest. Returns True if the brake is on from now on."""
+        """Count a heal to a manifest of this digest. Returns True if this turns the brake on."""
+        if ref in self._until:
+            return False
         times = self._healed.setdefault(ref, deque(maxlen=HEALS))
         times.append(now)
         if len(times) < HEALS or now - times[0] > WINDOW:
@@ -31,7 +36,7 @@ class Brake:
         return True
 
     def braked(self, now: float, digests: Mapping[ObjectRef, str]) -> Iterable[ObjectRef]:
-        """Return the objects that are left alone now. A change of its manifest releases an object."""
+        """Return the objects for which it is on now. A change of its manifest releases an object."""
         self._healed = {ref: times for ref, times in self._healed.items() if times and now - times[-1] <= WINDOW}
         for ref, until in tuple(self._until.items()):
             if now >= until or digests.get(ref) != self._digests[ref]:

@@ -65,12 +65,12 @@ class Mode(Struct, frozen=True):
         """Return the policy of one pass. It destroys nothing but what is pruned, and never creates, upgrades or moves a
         config DB."""
         healing = HEALING if self.heal else frozenset()
-        held = [(ref, "it was healed repeatedly, and drifted back each time") for ref in braked]
+        why = "it was healed repeatedly, and drifted back each time"
         return Policy(
             risks=(healing | self.auto_apply) - {Risk.DESTROYS},
             config_db_lifecycle=False,
             only_applied=healing - self.auto_apply,
-            held=tuple(held),
+            braked=tuple((ref, why) for ref in braked),
             most=None if self.most is None else self.most.of(desired.count),
             annotations=True,
             prunes=self.prune,

@@ -226,8 +226,8 @@ class Watch:
         fields = next((change.fields for change in outcome.found.changes if change.ref == ref), ())
         what = ", ".join(dict.fromkeys(field.path for field in fields)) or "it"
         message = (
-            f"something keeps changing it ({what}); {_last_applied(ref, outcome.before)}; it is not healed for"
-            f" {REST / 60:.0f} minutes, or until its manifest changes"
+            f"something keeps changing it ({what}); {_last_applied(ref, outcome.before)}; for {REST / 60:.0f} minutes,"
+            " or until its manifest changes, only what is added to it is taken back"
         )
         self._report(Event(EventKind.BRAKED, ref, message))
 

@@ -60,7 +60,7 @@ class EventKind(StrEnum):
     NARROWED = "watches less"  # something is no longer looked after, or less than before
     RECORDS = "records"  # those in a config DB contradict what this side keeps, or do so no more
     REMARK = "remark"  # what could not be told for certain
-    BRAKED = "braked"  # it keeps drifting back, and is left alone for a while
+    BRAKED = "braked"  # it keeps drifting back, and is not restored for a while
     STOPPED = "stopped"
 
 

@@ -25,9 +25,9 @@ class Policy(Strict, frozen=True):
 
     `config_db_lifecycle`: whether config DBs may be created, upgraded to a newer schema, and moved. `only_applied`:
     risks that are taken only to restore what was applied before (`ownership.not_applied`). `held`: objects that are
-    left alone, and why; `annotations`: so are those whose own annotation says so. `most`: with more changes than this
-    nothing is written (None: any number). `prunes`: what a set applied last and no longer declares is removed, whatever
-    the risk.
+    left alone, and why; `annotations`: so are those whose own annotation says so. `braked`: objects that only lose what
+    was added to them, and why. `most`: with more changes than this nothing is written (None: any number). `prunes`:
+    what a set applied last and no longer declares is removed, whatever the risk.
     """
 
     risks: frozenset[Risk]
@@ -35,6 +35,7 @@ class Policy(Strict, frozen=True):
     objects: frozenset[ObjectRef] | None = None
     only_applied: frozenset[Risk] = frozenset()
     held: tuple[tuple[ObjectRef, str], ...] = ()
+    braked: tuple[tuple[ObjectRef, str], ...] = ()
     most: int | None = None
     annotations: bool = False
     prunes: bool = False

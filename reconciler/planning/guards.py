@@ -24,14 +24,15 @@ def permit(
     A change that only records who applied an object in sync is permitted, or left out without a reason.
 
     Of a change that is held back as a whole, or blocked, a policy that heals still permits the part that only takes
-    back what was added (`Change.taking_back`), unless the object itself is held, or there are too many.
+    back what was added (`Change.taking_back`), unless the object itself is held, or there are too many. The brake holds
+    back only what takes nothing back: else what somebody adds three times would stay.
     """
     candidates = [change for change in diff.changes if change.op in _WRITABLE]
-    held = dict(policy.held)
+    held, braked = dict(policy.held), dict(policy.braked)
     refused = {
         change.ref: why
         for change in candidates
-        if (why := held.get(change.ref) or _refusal(change, policy, not_applied)) is not None
+        if (why := held.get(change.ref) or _refusal(change, policy, not_applied) or _braked(change, braked)) is not None
     }
     not_made = {change.ref for change in candidates if _creates_db(change) and change.ref in refused}
     still_old = {change.ref for change in candidates if upgrades_db(change) and change.ref in refused}
@@ -76,6 +77,10 @@ def _taking_back(change: Change, policy: Policy, not_applied: Mapping[ObjectRef,
     if part is None or policy.config_db_lifecycle or _refusal(part, policy, waiting) is not None:
         return None
     return part
+
+
+def _braked(change: Change, braked: Mapping[ObjectRef, str]) -> str | None:
+    return braked.get(change.ref) if change.adds is None else None
 
 
 def _too_many(changes: int, most: int) -> str:

@@ -269,7 +269,7 @@ def test_what_was_only_taken_back_in_part_is_healed_and_the_rest_waits() -> None
     ]
 
 
-def test_what_drifts_back_again_and_again_is_left_alone_until_its_manifest_changes() -> None:
+def test_what_drifts_back_again_and_again_is_not_restored_until_its_manifest_changes() -> None:
     healed = outcome(drift(), KEPT, ObjectResult(HOST, Status.CONFIGURED, "service running"))
     known = replace(GOOD, digests=((HOST, "d1"),))
     changed = replace(GOOD, digests=((HOST, "d2"),))
@@ -278,9 +278,10 @@ def test_what_drifts_back_again_and_again_is_left_alone_until_its_manifest_chang
     assert [line.split()[0] for line in told] == ["drifted", "healed"] * 3 + ["braked"]
     assert told[-1] == (
         "braked something keeps changing it (service); the last known apply is by ann@ws (claimed by the config DB) on"
-        " 2026-11-23 20:15 UTC of git 4f2c1ab; it is not healed for 60 minutes, or until its manifest changes"
+        " 2026-11-23 20:15 UTC of git 4f2c1ab; for 60 minutes, or until its manifest changes, only what is added to"
+        " it is taken back"
     )
-    assert [HOST in dict(policy.held) for policy in script.policies] == [False, False, False, True, False]
+    assert [HOST in dict(policy.braked) for policy in script.policies] == [False, False, False, True, False]
 
 
 def test_what_drifts_now_and_then_is_healed_each_time() -> None:

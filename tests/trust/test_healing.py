@@ -419,6 +419,6 @@ def test_a_running_watch_and_one_that_is_started_again_take_it_back(watch: Calla
 
 
 def healed(daemon: Daemon) -> str:
-    while (event := daemon.next())["event"] != "healed":
-        assert event["event"] != "exposed"
+    while (event := daemon.next())["event"] != EventKind.HEALED:
+        assert event["event"] != EventKind.EXPOSED
     return str(event["message"])
