@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -26,13 +26,13 @@ from reconciler.model.outcome import Outcome
 from reconciler.model.refs import KINDS, Kind, ObjectRef
 from reconciler.operator.connection.api import API, APIError, path
 from reconciler.operator.connection.objects import KubeObject
+from reconciler.operator.event_queue import EventQueue
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.source import SiteObjects, declaring
 from reconciler.operator.status import Terms, same, severity, statuses
 from reconciler.ports import Clock
 from reconciler.render.words import event_word, sides
 
-MOST_WAITING: Final = 1000  # events
 _MOST_COUNTED: Final = 1000  # events of which a repeat is noticed
 _AT_ONCE: Final = 16  # statuses
 _AGAIN: Final = timedelta(minutes=10)  # after which statuses are compared though nothing changed: others may write them
@@ -73,8 +73,8 @@ class Publisher:
 
     `mirrored`: an object as the mirror has it; `held`: whether the lease of a site is ours, without which no status is
     written; `wait`: the seconds to wait after an attempt, given whether it worked (then 0); `instance`: who writes, in
-    events. While the API is away, the newest status of each object waits, and so do MOST_WAITING events; older ones are
-    dropped and counted in `lost`.
+    events. While the API is away, the newest status of each object waits, and so do the newest events; those that are
+    dropped are counted in `lost`. Namespaces have their events written in turn, and so have Sites.
     """
 
     def __init__(
@@ -88,10 +88,14 @@ class Publisher:
         self._api, self._mirrored, self._held, self._wait, self._instance = api, mirrored, held, wait, instance
         self._statuses: dict[ObjectKey, _Waiting] = {}
         self._sent: dict[ObjectKey, _Sent] = {}
-        self._events: deque[_Told] = deque()
+        self._events = EventQueue[_Told]()
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._due, self._events_due = asyncio.Event(), asyncio.Event()
-        self.lost = 0
+
+    @property
+    def lost(self) -> int:
+        """How many events were dropped."""
+        return self._events.lost
 
     def known(self, key: ObjectKey) -> Mapping[str, Any]:
         """Return the status that an object has, or will have once all is written; empty: none."""
@@ -122,12 +126,10 @@ class Publisher:
 
     def tell(self, key: ObjectKey, uid: str, reported: ReportedEvent) -> None:
         """Have an event written about the object with this key and UID."""
-        if len(self._events) == MOST_WAITING:
-            if not self.lost:
-                _log.warning("the Kubernetes API has been away for so long that events are lost")
-            self.lost += 1
-            self._events.popleft()
-        self._events.append(_told(key, uid, reported, self._instance))
+        before = self.lost
+        self._events.add(key.namespace or str(key), _told(key, uid, reported, self._instance))
+        if self.lost and not before:
+            _log.warning("events are lost: there are more than the Kubernetes API takes, or it has been away for long")
         self._events_due.set()
 
     async def run(self) -> None:
@@ -180,10 +182,12 @@ class Publisher:
             await self._events_due.wait()
             self._events_due.clear()
             while self._events:
-                first = self._events[0]
+                owner, first = self._events.first()
                 worked = await self._write_event(first)
-                if worked and self._events and self._events[0] is first:
-                    self._events.popleft()
+                if worked:
+                    self._events.served(owner, first)
+                else:
+                    self._events.pass_turn(owner)
                 if (seconds := self._wait(worked)) > 0:
                     await asyncio.sleep(seconds)
 

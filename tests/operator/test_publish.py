@@ -15,6 +15,7 @@ from reconciler.model.refs import Kind
 from reconciler.operator import publish
 from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.connection.objects import KubeObject
+from reconciler.operator.event_queue import MOST_WAITING
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher
 from reconciler.operator.source import SiteObjects
@@ -179,9 +180,28 @@ def test_nothing_is_written_for_a_site_that_is_not_ours() -> None:
 def test_events_of_a_server_that_is_away_do_not_pile_up() -> None:
     server = Server()
     one = publisher(server)
-    for number in range(publish.MOST_WAITING + 5):
+    for number in range(MOST_WAITING + 5):
         one.tell(group(0), "uid", ReportedEvent(NOON, Event(EventKind.BLOCKED, None, f"reason {number}")))
     assert one.lost == 5
     server.answers = [0, 503]
     run(one)
-    assert len(server.asked) == publish.MOST_WAITING + 2
+    assert len(server.asked) == MOST_WAITING + 2
+
+
+def test_a_namespace_with_many_events_delays_and_loses_only_its_own() -> None:
+    server = Server()
+    one = publisher(server)
+    loud, quiet = (ObjectKey(Kind.VMGROUP, namespace, "g") for namespace in ("loud", "quiet"))
+
+    def tell(key: ObjectKey, number: int) -> None:
+        one.tell(key, "uid", ReportedEvent(NOON, Event(EventKind.BLOCKED, None, f"reason {number}")))
+
+    tell(quiet, 0)
+    for number in range(MOST_WAITING + 5):
+        tell(loud, number)
+    tell(quiet, 1)
+    assert one.lost == 7
+    run(one)
+    owners = [path.split("/")[5] for path in server.asked]
+    assert owners[:5] == ["quiet", "loud", "quiet", "loud", "loud"]
+    assert len(owners) == MOST_WAITING
