@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,11 @@ REFUSED = {
     "a-list-as-a-vm": vmgroup(vms=[["a"]]),
     "a-vm-with-two-keys": vmgroup(vms=[{"name": "a", "uuid": OTHER}]),
     "a-vm-with-another-key": vmgroup(vms=[{"nome": "a"}]),
+    "a-vm-twice": vmgroup(vms=["a", "b", "a"]),
+    "a-vm-twice-by-name": vmgroup(vms=["a", {"name": "a"}]),
+    "a-vm-twice-by-uuid": vmgroup(vms=[{"uuid": OTHER}, "a", {"uuid": OTHER.upper()}]),
+    "a-vm-twice-by-path": vmgroup(vms=[{"inventoryPath": "/DC0/vm/a"}, {"inventoryPath": "/DC0/vm/a"}]),
+    "a-vm-twice-among-many": vmgroup(vms=[*(f"vm-{n}" for n in range(4999)), "vm-0"]),
     "members-of-default": vmgroup(name="_DEFAULT", vms=["a"]),
     "a-selector-of-default": vmgroup(name="_DEFAULT", vmSelector={"folder": "/DC0/vm"}),
     "another-uuid-of-default": vmgroup(name="_DEFAULT", uuid=OTHER),
@@ -180,12 +186,14 @@ REFUSED = {
 def test_what_vdvs_refuses_of_an_object_is_refused(api: Cluster, document: dict[str, Any]) -> None:
     status, answer = create(api, document)
     assert status in (400, 422), answer
-    assert "vdvs" not in answer["message"] or "expression" not in answer["message"], answer["message"]
+    in_words = "vdvs" not in answer["message"] or "expression" not in answer["message"]
+    assert in_words or re.search("each_vm_once.*: key (name|uuid|inventoryPath) .* already exists", answer["message"])
 
 
 TAKEN = {
     "revoked-access": vmgroup(access=[], vms=[]),
     "vms-by-each-key": vmgroup(vms=["a", {"uuid": OTHER}, {"name": "b"}, {"inventoryPath": "/DC0/vm/a"}]),
+    "one-text-in-each-key": vmgroup(vms=[OTHER, {"uuid": OTHER}, "/DC0/vm/a", {"inventoryPath": "/DC0/vm/a"}]),
     "default": vmgroup(name="_DEFAULT", uuid=UUID, access=[{"datastore": "_ALL_DS", "allowCreate": True}]),
     "equal-sizes": vmgroup(access=[{"datastore": "A", "volumeMaxSize": "1024MB", "volumeTotalSize": "1GB"}]),
     "the-largest-size": vmgroup(access=[{"datastore": "A", "volumeTotalSize": "9223372036854775807MB"}]),
