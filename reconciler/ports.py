@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from datetime import datetime
 
     from reconciler.model.diff import Diff
@@ -154,6 +154,10 @@ class Hosts(Protocol):
 
     def agent(self, name: str, address: str) -> HostAgent:
         """Return the agent of a host, which connects on `connect`, or on its first request."""
+        ...
+
+    def keep_only(self, names: Container[str]) -> None:
+        """End the connections to all other hosts, without waiting for it."""
         ...
 
     async def close(self) -> None:

@@ -170,12 +170,19 @@ class Loop:
         self._queue.add(SITE, self._now() + min(wait, self._interval), upcoming.priority)
         if done.outcome is not None:
             self._known, self._addresses = done.outcome.before.resolved.inventory, upcoming.addresses
+            self._end_connections()
         for name, reason in upcoming.silent.items():
             if name not in self._parked:
                 self._park(name, reason)
         self._forgive(upcoming.silent)
         if await self._start_watching(upcoming.watches):
             self._request_pass(Trigger.HOST)  # for changes between the look and the start of the watch
+
+    def _end_connections(self) -> None:
+        """End those to hosts that are gone: neither declared nor in the inventory any more, and not asked just now."""
+        asked = {key.removeprefix(_HOST) for key in self._running.values()}
+        declared = {host.ref.name for host in self._watch.desired.hosts}
+        self._hosts.keep_only(self._addresses.keys() | declared | asked)
 
     def _park(self, name: str, reason: str) -> None:
         self._parked[name] = reason
@@ -205,7 +212,7 @@ class Loop:
         return any(await asyncio.gather(*(start(*one) for one in watches.items())))
 
     def _change_noticed(self, name: str) -> None:
-        if name not in self._addresses:  # gone, though its connection lasts as long as the watch
+        if name not in self._addresses:  # gone, and its connection is being ended
             return
         quick = self._quick.setdefault(name, Bucket(_QUICK_PASSES_A_SECOND, _QUICK_PASSES)).take(self._now())
         self._request_pass(Trigger.HOST, _MOMENT if quick else _DAMPED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, cast
 
 from reconciler.model.errors import HostUnreachableError
@@ -35,6 +35,10 @@ class SkipUnreachable:
         if (reason := self._parked.get(name)) is not None:
             raise HostUnreachableError(reason)
         return cast(HostAgent, _Impatient(self, name, self._hosts.agent(name, address)))
+
+    def keep_only(self, names: Container[str]) -> None:
+        """See `ports.Hosts`."""
+        self._hosts.keep_only(names)
 
     async def close(self) -> None:
         """See `ports.Hosts`."""

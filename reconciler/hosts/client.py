@@ -22,7 +22,7 @@ from reconciler.model.kinds.configdb import DBState, ObservedConfigDB
 from reconciler.ports import BEFORE_SENDING, DBResult, Question, Report, WatchRequest
 
 if TYPE_CHECKING:  # only for annotations: commands connect to hosts before importing the rest
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
     from datetime import datetime
 
     from reconciler.model.kinds import FileAction
@@ -280,6 +280,37 @@ class AgentClient:
             complaint = clip(str(error).splitlines()[0])
             message = f"{self._host}: the agent's answer is not what its protocol says ({complaint})"
             raise ProtocolViolationError(message) from error
+
+
+class AgentPool:
+    """The agents of hosts, each made when it is first asked for, at one address."""
+
+    def __init__(self) -> None:
+        self._agents: dict[str, tuple[str, AgentClient]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    def agent(self, name: str, address: str, make: Callable[[], AgentClient]) -> AgentClient:
+        """Return the agent of a host. That of an earlier address is ended, in the background."""
+        known = self._agents.get(name)
+        if known is None or known[0] != address:
+            self._agents[name] = address, make()
+            if known is not None:
+                self._leave(known[1])
+        return self._agents[name][1]
+
+    def keep_only(self, names: Container[str]) -> None:
+        """End the agents of all other hosts, in the background."""
+        for name in [name for name in self._agents if name not in names]:
+            self._leave(self._agents.pop(name)[1])
+
+    async def close(self) -> None:
+        """End all agents."""
+        await asyncio.gather(*(agent.close() for _, agent in self._agents.values()), *self._leaving)
+
+    def _leave(self, agent: AgentClient) -> None:
+        task = asyncio.create_task(agent.close())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
 
 def _about(request: wire.Json) -> str:

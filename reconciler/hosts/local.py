@@ -8,12 +8,12 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final
 
 from reconciler.hosts.bundle import BOOTSTRAP, ship
-from reconciler.hosts.client import AgentClient
+from reconciler.hosts.client import AgentClient, AgentPool
 from reconciler.hosts.lines import CHUNK, READ_AHEAD, Channel
 from reconciler.model.errors import HostUnreachableError
 from reconciler.ports import HostAgent
@@ -37,17 +37,19 @@ class LocalHosts:
         self._root_of = root_of
         self._interpreter = interpreter
         self._first_on = first_on
-        self._agents: dict[str, AgentClient] = {}
+        self._agents = AgentPool()
 
     def agent(self, name: str, address: str) -> HostAgent:  # noqa: ARG002 - folders go by name
         """See `ports.Hosts`."""
-        if name not in self._agents:
-            self._agents[name] = AgentClient(name, lambda: self._open(name))
-        return self._agents[name]
+        return self._agents.agent(name, "", lambda: AgentClient(name, lambda: self._open(name)))
+
+    def keep_only(self, names: Container[str]) -> None:
+        """See `ports.Hosts`."""
+        self._agents.keep_only(names)
 
     async def close(self) -> None:
         """See `ports.Hosts`."""
-        await asyncio.gather(*(agent.close() for agent in self._agents.values()))
+        await self._agents.close()
 
     async def _open(self, name: str) -> Channel:
         root = self._root_of(name)

@@ -11,13 +11,13 @@ import logging
 import os
 import socket
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Protocol
 
 import asyncssh
 
 from reconciler.hosts.bundle import BOOTSTRAP, ship
-from reconciler.hosts.client import AgentClient
+from reconciler.hosts.client import AgentClient, AgentPool
 from reconciler.hosts.kept_drivers import KeptDrivers
 from reconciler.hosts.known_hosts import KnownHosts, Trusted
 from reconciler.hosts.lines import READ_AHEAD, Channel
@@ -84,8 +84,7 @@ class SSHHosts:
         self._refused = refused
         self._drivers = drivers
         self._few = asyncio.Semaphore(ssh.concurrency)
-        self._agents: dict[str, tuple[str, AgentClient]] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._agents = AgentPool()
 
     @property
     def at_once(self) -> int:
@@ -94,19 +93,20 @@ class SSHHosts:
 
     def agent(self, name: str, address: str) -> HostAgent:
         """See `ports.Hosts`. A host that has moved to another address is reached there."""
-        known = self._agents.get(name)
-        if known is None or known[0] != address:
+
+        def make() -> AgentClient:
             driver = self._drivers.at(f"{address}:{self._ssh.port or asyncssh.DEFAULT_PORT}")
-            self._agents[name] = address, AgentClient(name, lambda: self._open(name, address), driver)
-            if known is not None:
-                leaving = asyncio.create_task(known[1].close())
-                self._leaving.add(leaving)
-                leaving.add_done_callback(self._leaving.discard)
-        return self._agents[name][1]
+            return AgentClient(name, lambda: self._open(name, address), driver)
+
+        return self._agents.agent(name, address, make)
+
+    def keep_only(self, names: Container[str]) -> None:
+        """See `ports.Hosts`."""
+        self._agents.keep_only(names)
 
     async def close(self) -> None:
         """See `ports.Hosts`."""
-        await asyncio.gather(*(agent.close() for _, agent in self._agents.values()), *self._leaving)
+        await self._agents.close()
         self._config.close()
         self._drivers.save()
         if self._services is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from threading import Thread
@@ -107,6 +107,9 @@ class SnapshotHosts:
     def agent(self, name: str, address: str) -> HostAgent:
         """See `ports.Hosts`."""
         return _SnapshotHost(self, name, address)
+
+    def keep_only(self, names: Container[str]) -> None:
+        """See `ports.Hosts`."""
 
     async def close(self) -> None:
         """See `ports.Hosts`."""

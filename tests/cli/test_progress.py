@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,8 @@ class SlowHosts:
 
     def agent(self, name: str, address: str) -> HostAgent:  # noqa: ARG002 - as the port has it
         return SlowAgent(self.room)
+
+    def keep_only(self, names: Container[str]) -> None: ...
 
     async def close(self) -> None: ...
 

@@ -17,7 +17,7 @@ from random import Random
 
 import pytest
 
-from tests.controller.daemon import Daemon
+from tests.controller.daemon import Daemon, agents_of
 from tests.controller.large import ON_GROUPS, ON_HOSTS, Large, drifts, events, execute, kill_an_agent, link, run
 from tests.repetitions import times
 
@@ -209,6 +209,24 @@ def test_an_object_that_keeps_drifting_back_only_loses_what_is_added_to_it(site:
         ON_GROUPS["access"](name)
         while (event := daemon.next())["event"] != "healed":
             assert event["event"] == "drifted"
+    assert daemon.end() == 0
+
+
+def test_the_connection_to_a_host_that_is_gone_is_ended(site: Large, watches: list[Daemon]) -> None:
+    *others, gone = site.host_names()
+    daemon = start(watches)
+    daemon.passes(2)
+    pid = daemon.process.pid
+    assert len(agents_of(pid)) == len(others) + 1
+    manifests, inventory = Path("manifests/all.yaml"), Path("lab/inventory.json")
+    documents = manifests.read_text().split("\n---\n")
+    manifests.write_text("\n---\n".join(one for one in documents if f"name: {gone}}}" not in one))
+    known = json.loads(inventory.read_text())
+    known["hosts"] = [host for host in known["hosts"] if host["name"] != gone]
+    inventory.write_text(json.dumps(known))
+    wait_for(lambda: len(agents_of(pid)) == len(others))
+    daemon.passes(2)
+    assert len(agents_of(pid)) == len(others)
     assert daemon.end() == 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -52,6 +52,9 @@ class FakeHosts:
     def agent(self, name: str, address: str) -> HostAgent:  # noqa: ARG002 - as the port has it
         """See `ports.Hosts`."""
         return FakeHost(self, name)
+
+    def keep_only(self, names: Container[str]) -> None:
+        """See `ports.Hosts`."""
 
     async def close(self) -> None:
         """See `ports.Hosts`."""

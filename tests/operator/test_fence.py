@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,9 @@ class OneHost:
 
     def agent(self, _name: str, _address: str) -> Any:
         return self._agent
+
+    def keep_only(self, names: Container[str]) -> None:
+        pass
 
     async def close(self) -> None:
         pass

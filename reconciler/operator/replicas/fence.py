@@ -5,7 +5,7 @@ This is the last check but one. Behind it only the agent's own remain: the finge
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Any, Final, cast
 
 from reconciler.model.errors import VdvsError
@@ -40,6 +40,10 @@ class FencedHosts:
     def agent(self, name: str, address: str) -> HostAgent:
         """See `ports.Hosts`."""
         return cast(HostAgent, _FencedAgent(self._hosts.agent(name, address), self._held))
+
+    def keep_only(self, names: Container[str]) -> None:
+        """See `ports.Hosts`."""
+        self._hosts.keep_only(names)
 
     async def close(self) -> None:
         """See `ports.Hosts`."""
