@@ -25,7 +25,8 @@ from reconciler.who import who
 _LONGEST_SET: Final = 200
 _LONGEST_REASON: Final = 1000
 _MOST_DIFFERENCES: Final = 1000
-_LIKE_SCP: Final = re.compile(r"\[?([^/:]+)(?::\d+\])?:(?!//)(.*)", re.DOTALL)
+_LIKE_SCP: Final = re.compile(r"((?:[^/:\[\]]*@)?\[[^/\]]+\]|[^/:\[\]]+):(?!//)(.*)", re.DOTALL)
+_PORT: Final = re.compile(r"^([^:]*):\d+$")
 _OLD_AZURE: Final = ".visualstudio.com"
 _AZURE: Final = ("dev.azure.com", _OLD_AZURE)
 _NO_PART_OF_IT: Final = ("_git", "_ssh", "_full", "_optimized", "DefaultCollection")  # in addresses of Azure
@@ -242,7 +243,8 @@ def _repository(url: str) -> str:
             return ""
         path, remote, host, user = parts.path, parts.scheme != "file", parts.hostname or "", parts.username or ""
     elif scp := _LIKE_SCP.fullmatch(url):
-        path, remote, host = scp[2], True, scp[1].rpartition("@")[2].lower()
+        host = scp[1].replace("[", "").replace("]", "").rpartition("@")[2].lower()
+        path, remote, host = scp[2], True, _PORT.sub(r"\1", host)
     else:
         path, remote = url, False
     path = path.strip("/").removesuffix(".git").rstrip("/")

@@ -16,6 +16,7 @@ from reconciler.loader.files import UnreadableError, read_bytes
 _OBJECT: Final = re.compile(r"[0-9a-f]{40}")
 _REF: Final = re.compile(r"refs/(?!.*\.\.)[^\0\s\\~^:?*\[]+")
 _MOST_REFS_IN_A_ROW: Final = 5
+_URL: Final = "remote.origin.url"
 _SMALL: Final = 65536
 _CONFIG: Final = 1024 * 1024
 _PACKED: Final = 64 * 1024 * 1024
@@ -67,8 +68,9 @@ class Repository:
 
     @cached_property
     def remote(self) -> str:
-        """The URL of the remote `origin`; empty if there is none. Raises UnreadableRepositoryError."""
-        return self._settings.get("remote.origin.url", "")
+        """The URL of the remote `origin`, of several the first, which git fetches from; empty if there is none. Raises
+        UnreadableRepositoryError."""
+        return self._settings.get(_URL, "")
 
     @cached_property
     def _settings(self) -> dict[str, str]:
@@ -77,8 +79,11 @@ class Repository:
         if not content:
             return {}
         listed = run_git(["config", "--file", "-", "--no-includes", "--null", "--list"], content.encode())
-        pairs = (entry.partition("\n") for entry in listed.decode(errors="replace").split("\0"))
-        return {name: value for name, _, value in pairs}
+        pairs = [entry.partition("\n") for entry in listed.decode(errors="replace").split("\0")]
+        settings = {name: value for name, _, value in pairs}
+        if urls := [value for name, _, value in pairs if name == _URL]:
+            settings[_URL] = urls[0]
+        return settings
 
     def _packed(self, ref: str) -> str:
         for line in (_text(self._common / "packed-refs", _PACKED) or "").split("\n"):

@@ -23,6 +23,7 @@ class Vdvs(click.Group):
         """Run the command line and exit. Handles the errors that click finds."""
         extra |= {"standalone_mode": False}
         _occupy_closed_descriptors()
+        _make_blocking()
         if sys.stdout is None:
             report("standard output is closed")
             sys.exit(exits.FAILED)
@@ -104,6 +105,13 @@ def _occupy_closed_descriptors() -> None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115 - until we end
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _make_blocking() -> None:
+    """Have reads and writes of standard streams wait. Whoever shares them may have made them non-blocking (as node.js
+    does): then Python would cut what is printed, without an error, and find standard input empty."""
+    for stream in range(_LAST_STANDARD + 1):
+        os.set_blocking(stream, True)
 
 
 def _to_nowhere(stream: int) -> None:

@@ -256,6 +256,8 @@ class Server:
             except (ConnectionError, TimeoutError):
                 if visitor is not None:
                     visitor.leave()
+        if visitor is not None:  # it makes room for others, however long it takes to hang up
+            visitor.streams = False
         return response
 
     async def _snapshot(self, request: web.Request) -> web.Response:

@@ -5,7 +5,7 @@ A line that is not understood, or a file that is not there, knows nobody.
 
 from __future__ import annotations
 
-import contextlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -19,6 +19,7 @@ from reconciler.hosts.ssh_config import SSHConfigError
 
 _DEFAULT_PORT = 22
 _KRL = b"SSHKRL\n\0"  # how a key revocation list begins
+_NAMES = re.compile(r"^([ \t]*(?:@\S+[ \t]+)?)([^\s|@#]\S*)", re.MULTILINE)  # what a line is about, unless it is hashed
 
 
 class Trusted(Struct, frozen=True):
@@ -32,6 +33,11 @@ class Trusted(Struct, frozen=True):
     revoked: tuple[asyncssh.SSHKey, ...]
     files: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def by_keys_alone(self) -> Trusted | None:
+        """The same without authorities; None: without them, or with them alone, it is what it was, or knows nobody."""
+        return replace(self, authorities=()) if self.keys and self.authorities else None
 
     @property
     def as_argument(self) -> tuple[list[asyncssh.SSHKey] | list[object], ...]:
@@ -58,7 +64,7 @@ class KnownHosts:
     @staticmethod
     def without(trusted: Trusted, file: str) -> Trusted:
         """Return the same with the keys in `file` (RevokedHostKeys of OpenSSH) revoked, too. Raises SSHConfigError if
-        it cannot be read: then OpenSSH trusts no host."""
+        it, or a line of it, cannot be read: then OpenSSH trusts no host, as anybody may be meant."""
         try:
             content = Path(file).read_bytes()
         except OSError as error:
@@ -69,9 +75,15 @@ class KnownHosts:
                 " as text"
             )
         revoked = list(trusted.revoked)
-        for line in content.splitlines():
-            with contextlib.suppress(ValueError):  # a comment, or what is no key to OpenSSH either
-                revoked.append(asyncssh.import_public_key(line))
+        for number, line in enumerate(content.splitlines(), 1):
+            if line.strip() and not line.lstrip().startswith(b"#"):
+                try:
+                    revoked.append(asyncssh.import_public_key(line))
+                except ValueError:
+                    raise SSHConfigError(
+                        f"~/.ssh/config: RevokedHostKeys {file}: line {number} is no public key, so what it revokes"
+                        " is not known; write `TYPE KEY`, as in a .pub file"
+                    ) from None
         return replace(trusted, revoked=tuple(revoked), files=(*trusted.files, file))
 
     def _read(self, file: str) -> tuple[SSHKnownHosts, tuple[str, ...]]:
@@ -106,6 +118,7 @@ def _match(
 
 
 def _parsed(file: str, text: str) -> tuple[SSHKnownHosts, tuple[str, ...]]:
+    text = _NAMES.sub(lambda found: found[1] + found[2].lower(), text)  # as names of hosts have no case
     known = SSHKnownHosts()
     try:
         known.load(text)

@@ -169,14 +169,15 @@ class SSHHosts:
                 raise HostUnreachableError(refused)
             gatekeeper = Gatekeeper(self._trusted(told, login), told)
             async with login_keys(told, ssh, login.identity) as keys:
-                options = self._options(login, told, gatekeeper.trusted, keys)
                 _log.info("%s: logging in to %s as %s", address, where, login.user)
-                if told.proxy is not None:
-                    gatekeeper.proxy = Proxy(told.proxy)
-                    options["sock"] = gatekeeper.proxy.socket
-                connection, _ = await asyncssh.create_connection(
-                    lambda: gatekeeper, told.host, told.port, config=None, **options
-                )
+                try:
+                    connection = await self._log_in(login, told, gatekeeper, keys)
+                except asyncssh.HostKeyNotVerifiable as error:
+                    if (by_key := gatekeeper.without_certificate(error)) is None:
+                        raise
+                    _log.info("%s: once more by its key alone: %s", address, error.reason)
+                    gatekeeper = Gatekeeper(by_key, told)
+                    connection = await self._log_in(login, told, gatekeeper, keys)
         except SSHConfigError as error:
             raise HostUnreachableError(f"cannot connect to {where}: {error}") from error
         except (asyncssh.Error, OSError, ValueError) as error:
@@ -193,6 +194,18 @@ class SSHHosts:
                 gatekeeper.proxy.end()
             raise
         self._refused.forget(where)
+        return connection
+
+    async def _log_in(
+        self, login: Login, told: Told, gatekeeper: Gatekeeper, keys: list[asyncssh.SSHKeyPair]
+    ) -> asyncssh.SSHClientConnection:
+        options = self._options(login, told, gatekeeper.trusted, keys)
+        if told.proxy is not None:
+            gatekeeper.proxy = Proxy(told.proxy)
+            options["sock"] = gatekeeper.proxy.socket
+        connection, _ = await asyncssh.create_connection(
+            lambda: gatekeeper, told.host, told.port, config=None, **options
+        )
         return connection
 
     def _trusted(self, told: Told, login: Login) -> Trusted | None:

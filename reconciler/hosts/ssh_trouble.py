@@ -13,6 +13,7 @@ from reconciler.hosts.proxy import Proxy
 from reconciler.hosts.ssh_config import Told
 from reconciler.model.errors import HostUnreachableError
 
+_NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _OLD_HOST = "an old host may need one that is off: see spec.ssh.legacyAlgorithms of the Site"
 
 
@@ -76,6 +77,15 @@ class Gatekeeper(asyncssh.SSHClient):
         """Return whether a server answered, and no encryption is agreed on yet."""
         about = self._connection
         return about is not None and self.answered and not about.get_extra_info("send_cipher")
+
+    def without_certificate(self, error: asyncssh.HostKeyNotVerifiable) -> Trusted | None:
+        """Return what to trust instead where the host showed a certificate that is not accepted; None: it is refused.
+
+        As with OpenSSH, its key may be a known one all the same, unless it, or who certified it, is revoked.
+        """
+        if self.strange_key is not None or self.trusted is None or "revoked" in error.reason:
+            return None
+        return self.trusted.by_keys_alone
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """See asyncssh."""
@@ -144,8 +154,12 @@ def _why(error: Exception, strange_key: StrangeKey | None, gatekeeper: Gatekeepe
             return f"no login within {seconds} s (spec.ssh.connectTimeout)"
         case ConnectionRefusedError():
             return "connection refused; is SSH enabled on the host?"
-        case socket.gaierror():
+        case socket.gaierror() if error.errno in _NO_SUCH_NAME:
             return "no such host name"
+        case socket.gaierror():  # as with a name server that does not answer
+            return f"its name cannot be looked up: {error.strerror}"
+        case UnicodeError() if "idna" in str(error):
+            return "that is no host name: between its dots is nothing, or there are more than 63 characters"
         case OSError():
             return error.strerror or str(error)
     return str(error)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from reconciler.inventory.vcenter import MAINTENANCE, SSH_KEY, Host, Seen, VCenterReader
@@ -15,6 +18,7 @@ from reconciler.model.memo import Memo
 from reconciler.model.refs import VOLUMES
 
 _MB = 2**20
+_LOGGING_OUT = 10.0  # seconds; a session that is left ends by itself
 _CONNECTION = {
     "connected": Connection.CONNECTED,
     "notResponding": Connection.NOT_RESPONDING,
@@ -40,7 +44,7 @@ class VSphereInventory:
     async def snapshot(self) -> Inventory:
         """See `ports.InventorySource`. A vCenter that cannot be read is a gap in the inventory."""
         async with self._lock:
-            reads = [asyncio.to_thread(reader.read) for reader in self._readers]
+            reads = [_apart(reader.read) for reader in self._readers]
             found = await asyncio.gather(*reads, return_exceptions=True)
         parts, gaps = [], []
         for reader, one, part in zip(self._readers, found, self._parts, strict=True):
@@ -68,8 +72,35 @@ class VSphereInventory:
         raise InventoryError(f"no vCenter shows one host {name}")
 
     async def close(self) -> None:
-        """Log out everywhere."""
-        await asyncio.gather(*(asyncio.to_thread(reader.close) for reader in self._readers))
+        """Log out everywhere, if that does not take long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOGGING_OUT):
+                await asyncio.gather(*(_apart(reader.close) for reader in self._readers))
+
+
+_T = TypeVar("_T")
+
+
+async def _apart(do: Callable[[], _T]) -> _T:
+    """Return what `do` returns, in a thread that nothing waits for once we are interrupted: a vCenter that is silent
+    would hold up the end of the command for a minute."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_T] = loop.create_future()
+
+    def settle(how: Callable[[Any], None], what: Any) -> None:
+        if not done.done():
+            how(what)
+
+    def run() -> None:
+        try:
+            outcome = partial(settle, done.set_result, do())
+        except Exception as error:
+            outcome = partial(settle, done.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(outcome)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await done
 
 
 def _merged(parts: Sequence[Inventory], gaps: Sequence[str]) -> Inventory:

@@ -6,6 +6,7 @@ Source: docs/domain.md#identity-of-vms-and-datastores
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -61,6 +62,12 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """` (did you mean "x"?)`, or nothing. What cannot be seen is escaped."""
     found = nearest(word, choices, alike=0.8)
     return "" if found is None else f" (did you mean {json.dumps(found, ensure_ascii=not found.isprintable())}?)"
+
+
+def _plain(text: str) -> str:
+    """Return a UUID, in any of the forms that people copy, as the inventory has it; empty if it is none."""
+    digits = text.translate(str.maketrans("", "", "{}- "))
+    return str(UUID(digits)) if re.fullmatch(r"[0-9A-Fa-f]{32}", digits) else ""
 
 
 def _swapped(uuid: str) -> str:
@@ -224,6 +231,11 @@ class InventoryLookup:
         found = self._vms.get(wanted.name or "", [])
         if not found and wanted.name in self._paths:
             raise NotFoundError(f'no VM "{wanted.name}" in the inventory; a path is given as inventoryPath')
+        if not found and (known := self._uuids.get(_plain(wanted.name or ""))):
+            meant = min(known, key=_place)
+            raise NotFoundError(
+                f'no VM "{wanted.name}" in the inventory; {meant.name} is given as `uuid: {meant.uuid}`'
+            )
         if not found:
             near = did_you_mean(wanted.name or "", self._few(self._vms))
             raise NotFoundError(f'no VM "{wanted.name}" in the inventory{near}')

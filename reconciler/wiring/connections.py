@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from io import BytesIO
 from types import TracebackType
@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 from reconciler import loader
 from reconciler.execution.turns import is_of_first
+from reconciler.model.errors import VdvsError
 from reconciler.model.kinds.host import DesiredHost
 from reconciler.model.kinds.site import Site
 from reconciler.ports import Hosts, Observer, Question
@@ -74,8 +75,9 @@ class Connections:
     def _connect(self, site: Site, host: DesiredHost) -> None:
         # A guess: the first host of a config DB reads it for the others, if it has the turn, see `prefetch`.
         reads = self._hosts is None and is_of_first(read_number(looks_file(site)))
-        if self._hosts is None and world.exists(site):
-            self._hosts = world.open_hosts(site)
+        with suppress(OSError, VdvsError):  # it is tried again, and told, once the manifests are read
+            if self._hosts is None and world.exists(site):
+                self._hosts = world.open_hosts(site)
         if self._hosts is not None:
             self._hosts.agent(host.ref.name, host.address).connect(Question(linked=reads))
 

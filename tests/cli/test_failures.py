@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler import lab
 from reconciler.model.errors import InventoryError, UsageError
 from tests.cli.conftest import Folder
 
@@ -144,6 +145,22 @@ def test_an_error_of_the_operating_system(folder: Folder, broken_pass: Broken) -
     broken_pass(PermissionError(13, "Permission denied", "/vmfs"))
     done = folder.vdvs("diff", "-f", "manifests")
     assert (done.exit_code, done.stderr) == (3, "vdvs: /vmfs: Permission denied\n")
+
+
+def test_a_lab_that_this_user_may_not_look_into_is_told_once(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where hosts are connected to while manifests are read, which is no part of the command's main line."""
+    assert folder.vdvs("apply", "-f", "manifests").exit_code == 0
+
+    def refuse(_directory: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", "/lab/.vdvs-lab.json")
+
+    monkeypatch.setattr(lab, "exists", refuse)
+    for command in ("diff", "apply", "get hosts", "status"):
+        done = folder.vdvs(*command.split(), "-f", "manifests")
+        assert (done.exit_code, done.stderr) == (3, "vdvs: /lab/.vdvs-lab.json: Permission denied\n")
+    assert caplog.text == ""
 
 
 def test_a_bug_is_one_line_unless_v_asks_where_it_is(folder: Folder, broken_pass: Broken) -> None:

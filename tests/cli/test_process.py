@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -232,6 +233,32 @@ def test_a_command_that_is_ended_tidies_up_as_after_ctrl_c(applied: Folder, numb
         _, said = process.communicate(timeout=20)
     assert process.returncode == -number
     assert said.splitlines()[-1] == "vdvs: interrupted"
+
+
+def test_all_is_printed_though_somebody_made_standard_output_non_blocking() -> None:
+    whole = run("schema").stdout
+    there, here = os.pipe()
+    os.set_blocking(here, False)
+    fcntl.fcntl(here, fcntl.F_SETPIPE_SZ, 4096)
+    with subprocess.Popen([sys.executable, "-m", "reconciler", "schema"], stdout=here, cwd=ROOT) as process:
+        os.close(here)
+        with os.fdopen(there, encoding="utf-8") as stream:
+            printed = stream.read()
+    assert (process.returncode, len(printed)) == (0, len(whole))
+
+
+def test_standard_input_is_waited_for_though_somebody_made_it_non_blocking(folder: Folder) -> None:
+    there, here = os.pipe()
+    os.set_blocking(there, False)
+    line = [sys.executable, "-m", "reconciler", "validate", "-f", "-"]
+    with subprocess.Popen(line, stdin=there, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
+        os.close(there)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        os.write(here, b"apiVersion: vdvs.io/v1\nkind: Host\nmetadata: {name: esx1}\nspec: {}\n")
+        os.close(here)
+        said = process.communicate(timeout=20)[0]
+    assert (process.returncode, said.splitlines()[-1]) == (0, "1 file valid: 1 Host.")
 
 
 def test_what_nohup_started_goes_on_after_a_hangup(applied: Folder) -> None:

@@ -74,6 +74,9 @@ def test_a_set_is_the_repository_and_the_folder_in_it(repository: Path) -> None:
         ("[git@git.example.com:2222]:acme/site.git", "acme/site"),
         ("https://git.example.com/groups/scm/acme/site", "groups/scm/acme/site"),
         ("https://[bad/site", "clone"),
+        ("git@[::1]:acme/site.git", "acme/site"),
+        ("[::1]:acme/site", "acme/site"),
+        ("[git@github.com:22]:ACME/site", "acme/site"),
     ],
 )
 def test_every_clone_is_the_same_set_whatever_way_it_was_made(
@@ -81,6 +84,11 @@ def test_every_clone_is_the_same_set_whatever_way_it_was_made(
 ) -> None:
     git(repository, "remote", "set-url", "origin", origin)
     assert set_of(repository / "a") == f"{repository_name}:a"
+
+
+def test_of_several_urls_that_which_is_fetched_from_names_the_repository(repository: Path) -> None:
+    git(repository, "remote", "set-url", "--add", "origin", "git@backup.example.com:mirrors/m17.git")
+    assert set_of(repository / "a") == "acme/site:a"
 
 
 def test_without_a_remote_the_folder_names_the_repository(repository: Path) -> None:

@@ -146,6 +146,23 @@ def test_prune_tells_of_a_set_that_may_be_this_one(owned: LabSite) -> None:
     assert vmgroups(owned) == {"MYVMGROUP"}
 
 
+def test_prune_tells_of_a_set_half_of_which_is_declared_here_whatever_it_is_called(owned: LabSite) -> None:
+    """As from a clone whose remote is not `origin`, or a folder that was moved."""
+    apply(owned, of="acme/site:m")
+    owned.write(SEED + owned.vmgroup("one", "[photon-03]"))
+    told = vdvs("apply", owned, "--prune", "--allow-destroy", "--set", "clone7:m").stderr
+    assert "--prune leaves what set acme/site:m applied in configdb/shared (vmgroup/two)" in told
+    assert "prune it with --set 'acme/site:m'" in told
+
+
+def test_prune_tells_nothing_of_another_set_of_which_a_vmgroup_was_taken_over(owned: LabSite, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = LabSite.sharing(owned, tmp_path / "other")
+    other.write(SEED.split("---")[0] + other.vmgroup("one", "[photon-03]"))
+    assert "--prune leaves" not in vdvs("apply", other, "--prune", "--allow-destroy", "--set", "others").stderr
+    assert records(owned)["vmgroup/one"] == "others"
+
+
 def test_a_vmgroup_with_volumes_stays(owned: LabSite) -> None:
     with_a_volume(owned, "one")
     owned.write(SEED)

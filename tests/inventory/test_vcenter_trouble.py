@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from http.client import BadStatusLine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,3 +100,25 @@ def test_a_vcenter_that_took_long_to_fail_is_not_waited_for_at_once(monkeypatch:
         with pytest.raises(InventoryError, match="cannot be reached"):
             reader.read()
     assert asked == 1
+
+
+def test_one_that_is_silent_does_not_keep_a_command_from_ending(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        (tmp_path / "site.yaml").write_text(
+            "apiVersion: vdvs.io/v1\nkind: Site\nmetadata: {name: x}\nspec: {lab: {directory: lab}, vsphere: [{"
+            f"server: 127.0.0.1, port: {port}, credentials: "
+            "{usernameFrom: {env: U}, passwordFrom: {env: U}}}]}\n"
+        )
+        line = [sys.executable, "-m", "reconciler", "get", "hosts", "-f", str(tmp_path)]
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "U": "x"}
+        with subprocess.Popen([*line, "--site", str(tmp_path / "site.yaml")], env=environment) as command:
+            silent.settimeout(30)
+            connection, _ = silent.accept()
+            with connection:
+                assert connection.recv(1)  # it waits for the rest of the handshake now
+                command.send_signal(signal.SIGTERM)
+                try:
+                    assert command.wait(30) == -signal.SIGTERM
+                finally:
+                    command.kill()

@@ -71,6 +71,15 @@ def users(fleet: Fleet) -> SSH:
     return replace(settings(fleet), known_hosts_file=None)
 
 
+def certify(host: Server, authority: Path, *how: str) -> None:
+    """Have the host show a certificate of its key that this authority made, by these options of ssh-keygen."""
+    key = host.folder / "host_key.pub"
+    subprocess.run([KEYGEN, "-q", "-s", str(authority), "-I", "esx1", "-h", *how, str(key)], check=True)
+    host.stop()
+    host.also = {"HostCertificate": host.folder / "host_key-cert.pub"}
+    host.start()
+
+
 async def look(agent: HostAgent) -> None:
     await agent.observe(Question())
 
@@ -294,6 +303,17 @@ class TestAHostWhoseKeyNobodyKnows:
         (dot_ssh / "config").write_text("Host *\n HostKeyAlias some-alias\n")
         with_agent(users, host, look)
 
+    def test_names_have_no_case_in_known_hosts_either(
+        self, users: SSH, host: Server, known: Path, dot_ssh: Path
+    ) -> None:
+        key = (host.folder / "host_key.pub").read_text()
+        (dot_ssh / "config").write_text("Host *\n HostKeyAlias esx1.example.com\n")
+        for names in ("ESX1.Example.COM", "other,ESX1.Example.*"):
+            known.write_text(f"{names} {key}")
+            with_agent(users, host, look)
+        known.write_text(f"esx1.example.com {key}@revoked ESX1.Example.COM {key}")
+        assert "revoked" in refusal(users, host)
+
     def test_it_is_not_known_by_the_name_of_another(self, users: SSH, host: Server, known: Path) -> None:
         known.write_text(known.read_text().replace(host.address, "127.0.9.9"))
         assert UNKNOWN in refusal(users, host)
@@ -318,25 +338,33 @@ class TestAHostWhoseKeyIsAnotherThanTheKnownOne:
         said = refusal(users, host)
         assert CHANGED in said
         assert "certified by" in said
-        subprocess.run(
-            [
-                KEYGEN,
-                "-q",
-                "-s",
-                str(authority),
-                "-I",
-                "esx1",
-                "-h",
-                "-n",
-                host.address,
-                str(host.folder / "host_key.pub"),
-            ],
-            check=True,
-        )
-        host.stop()
-        host.also = {"HostCertificate": host.folder / "host_key-cert.pub"}
-        host.start()
+        certify(host, authority, "-n", host.address)
         with_agent(users, host, look)
+
+    @pytest.mark.parametrize("how", [["-n", "another"], ["-V", "-2d:-1d"], ["-V", "+1d:+2d"], ["-O", "critical:a@b"]])
+    @pytest.mark.parametrize("by", ["authority", "stranger"])
+    def test_a_known_key_counts_though_its_certificate_does_not(
+        self, users: SSH, host: Server, known: Path, how: list[str], by: str
+    ) -> None:
+        for name in ("authority", "stranger"):
+            make_key(known.parent / name)
+        certify(host, known.parent / by, "-n", host.address, *how)
+        authority = (known.parent / "authority.pub").read_text()
+        known.write_text(f"@cert-authority * {authority}")
+        assert "its host key is not accepted" in refusal(users, host)
+        known.write_text(f"@cert-authority * {authority}{host.known_hosts_line()}")
+        with_agent(users, host, look)
+        host.stop()
+        host.new_key()
+        certify(host, known.parent / by, "-n", host.address, *how)
+        assert CHANGED in refusal(users, host)
+
+    def test_a_known_key_does_not_count_whose_authority_is_revoked(self, users: SSH, host: Server, known: Path) -> None:
+        make_key(authority := known.parent / "authority")
+        certify(host, authority, "-n", host.address)
+        key = authority.with_suffix(".pub").read_text()
+        known.write_text(f"@revoked * {key}@cert-authority * {key}{host.known_hosts_line()}")
+        assert "Host CA key is revoked" in refusal(users, host)
 
     def test_a_revoked_key_is_not_accepted_though_it_is_known(self, users: SSH, host: Server, known: Path) -> None:
         known.write_text(known.read_text() + "@revoked * " + (host.folder / "host_key.pub").read_text())
@@ -351,8 +379,11 @@ class TestAHostWhoseKeyIsAnotherThanTheKnownOne:
         revoked = dot_ssh / "revoked"
         (dot_ssh / "config").write_text("Host *\n RevokedHostKeys ~/.ssh/revoked\n")
         assert f"RevokedHostKeys {revoked}: No such file" in refusal(users, host)
-        revoked.write_text("# none yet\n=======\n")
+        revoked.write_text("# none yet\n\n  # none at all\n")
         with_agent(users, host, look)
+        for line in ("=======", f"* {(host.folder / 'host_key.pub').read_text()}", "SHA256:abc"):
+            revoked.write_text(f"# as OpenSSH, which trusts nobody then\n{line}\n")
+            assert f"RevokedHostKeys {revoked}: line 2 is no public key" in refusal(users, host)
         revoked.write_text("# these\n" + (host.folder / "host_key.pub").read_text())
         said = refusal(users, host)
         assert "revoked" in said
@@ -523,3 +554,25 @@ class TestAnAddress:
         (dot_ssh / "config").write_text("Host *\n ProxyCommand echo %h\n")
         with pytest.raises(SSHConfigError, match="its address is not"):
             asyncio.run(SSHConfig().of(address, "root", None))
+
+    @pytest.mark.parametrize(
+        ("address", "why"),
+        [("no-such-host.invalid", "no such host name"), ("a..b", "that is no host name"), ("a" * 70, "no host name")],
+    )
+    def test_that_cannot_be_looked_up_is_told_as_such(
+        self, users: SSH, host: Server, dot_ssh: Path, address: str, why: str
+    ) -> None:
+        assert dot_ssh.exists()
+        host.address = address
+        assert why in refusal(users, host)
+
+    def test_whose_name_server_does_not_answer_is_not_said_to_be_none(
+        self, users: SSH, host: Server, dot_ssh: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def silent(*_: Any, **__: Any) -> None:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+        assert dot_ssh.exists()
+        host.address = "esx1.example.com"
+        monkeypatch.setattr(socket, "getaddrinfo", silent)
+        assert "its name cannot be looked up: Temporary failure in name resolution" in refusal(users, host)

@@ -203,6 +203,34 @@ def test_an_address_that_the_site_does_not_allow_is_not_connected_to_wherever_it
     assert stranger.heard == []
 
 
+@pytest.mark.parametrize(
+    ("pattern", "allowed", "refused"),
+    [
+        ("10.1.*", "10.1.2.3", "10.1.2.3.nip.io"),
+        ("10.1.*", "10.1.0.20", "10.1.example.com"),
+        ("10.1.?.20", "10.1.2.20", "10.2.1.20"),
+        ("*.20", "10.1.2.20", "10.1.2.21"),
+        ("10*.example.com", "10-1.example.com", "10.1.2.3"),
+        ("*", "anything.example.com", ""),
+        ("fd00:*", "fd00::1", "fd00.example.com"),
+    ],
+)
+def test_a_pattern_of_ip_addresses_allows_no_name_that_begins_like_one(
+    tmp_path: Path, pattern: str, allowed: str, refused: str
+) -> None:
+    (tmp_path / "inventory.json").write_text("{}")
+    theirs = tmp_path / "site.yaml"
+    theirs.write_text(
+        site({"ssh": {"user": "root"}, "inventory": {"file": "inventory.json"}, "allow": {"hosts": [pattern]}})
+    )
+    for address, code in ((allowed, 0), (refused, 1)):
+        (tmp_path / "host.yaml").write_text(
+            f"apiVersion: vdvs.io/v1\nkind: Host\nmetadata: {{name: esx1}}\nspec: {{address: '{address}'}}\n"
+        )
+        said = vdvs("validate", "-f", str(tmp_path / "host.yaml"), "--site", str(theirs))
+        assert said.exit_code == code, said.output
+
+
 class TestASecret:
     """It can be sent to its peer, and nothing else can be done with it."""
 

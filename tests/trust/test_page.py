@@ -209,6 +209,20 @@ def test_too_many_streams_end_the_oldest_and_not_the_newest(monkeypatch: pytest.
         assert page.board.clients == 3
 
 
+def test_streams_that_were_ended_and_do_not_hang_up_keep_nobody_out(certificate: tuple[str, str]) -> None:
+    """By TLS, a connection has ended only when both sides have said so."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    trusting = ssl.create_default_context(cafile=certificate[0])
+    trusting.check_hostname = False
+    with served(Listen("127.0.0.1", 0, tls=context, names=NAMES)) as page, ExitStack() as stack:
+        for _ in range(door.MOST_CONNECTIONS // 2 + 5):
+            connection = stack.enter_context(trusting.wrap_socket(stack.enter_context(connected(page))))
+            connection.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"retry" in until(connection, b"retry")
+        assert page.ask("GET", "/healthz", tls=trusting).status == 200
+
+
 def followed(page: Served, monkeypatch: pytest.MonkeyPatch) -> SimpleQueue[int]:
     """The streams from now on, by number, in the order in which they end; the board has forgotten them by then."""
     numbers, ended, listening = itertools.count(), SimpleQueue[int](), page.board.listening

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Final, Literal, NoReturn
@@ -10,6 +11,8 @@ from reconciler.model.base import Strict
 from reconciler.model.refs import Source
 
 ALL: Final = "*"
+_IP_PATTERN: Final = re.compile(r"[*?.]*[0-9][0-9*?.]*")
+_IP_ADDRESS: Final = re.compile(r"[0-9.]+")
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -202,6 +205,11 @@ class Site(Strict, frozen=True):
         return tuple(sorted(vcenter.server for vcenter in self.vcenters))
 
     def allows(self, address: str) -> bool:
-        """Return whether a host at this address may be reached."""
+        """Return whether a host at this address may be reached. `10.1.*` means IP addresses: not `10.1.example.com`,
+        which anybody can have lead anywhere."""
         patterns = self.allowed_hosts
-        return patterns is None or any(matches(address.lower(), pattern.lower()) for pattern in patterns)
+        return patterns is None or any(
+            matches(address.lower(), pattern.lower())
+            and (_IP_PATTERN.fullmatch(pattern) is None or _IP_ADDRESS.fullmatch(address) is not None)
+            for pattern in patterns
+        )

@@ -5,6 +5,7 @@ Source: docs/domain.md#who-applied-what
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
@@ -22,7 +23,7 @@ _SHOWN = 3
 
 def not_pruned(resolved: Resolved, observed: Observed, applying: Applying | None) -> Iterator[str]:
     """Yield what --prune leaves because its set is called otherwise, when that may be this set: the name of one is made
-    from the URL of the clone.
+    from the URL of the clone. So it is if the names are alike, or if half of what that set applied is declared here.
 
     Source: docs/domain.md#who-applied-what
     """
@@ -31,14 +32,24 @@ def not_pruned(resolved: Resolved, observed: Observed, applying: Applying | None
     declared = {(place.db, place.name) for place in places(resolved, observed).values()}
     for db in resolved.config_dbs:
         left: dict[str, list[str]] = {}
+        here: Counter[str] = Counter()
         for record in observed.config_dbs[db.location].records or ():
-            if (db.ref, record.object) not in declared and _are_alike(record.set, applying.set):
+            if (db.ref, record.object) in declared:
+                here[record.set] += _is_pruned(record.object)
+            elif record.set not in ("", applying.set):
                 left.setdefault(record.set, []).append(record.object)
         for name, objects in sorted(left.items()):
-            yield (
-                f"--prune leaves what set {name} applied in {db.ref} ({_some(sorted(objects))}): if it is this set,"
-                f" {applying.set}, applied from a clone with another URL, prune it with --set '{name}'"
-            )
+            if _are_alike(name, applying.set) or 0 < here[name] >= sum(map(_is_pruned, objects)):
+                yield (
+                    f"--prune leaves what set {name} applied in {db.ref} ({_some(sorted(objects))}): if it is this set,"
+                    f" {applying.set}, applied from a clone with another URL, or from a folder that was moved since,"
+                    f" prune it with --set '{name}'"
+                )
+
+
+def _is_pruned(name: str) -> bool:
+    """Return whether --prune removes objects of this kind. Sets share the others: each declares its config DB."""
+    return not name.startswith((object_name(Kind.CONFIG_DB, ""), object_name(Kind.HOST, "")))
 
 
 def _are_alike(one: str, other: str) -> bool:
