@@ -21,7 +21,8 @@ def permit(
 
     `databases`: the config DB of each vmgroup; `not_applied`: the objects whose current manifest is not known to have
     been applied before, and why. With more changes than `policy.most` none is permitted: their input must be wrong.
-    A change that only records who applied an object in sync is permitted, or left out without a reason.
+    A change that only records who applied an object in sync, or what its VMs are called now, is permitted, or left out
+    without a reason.
 
     Of a change that is held back as a whole, or blocked, a policy that heals still permits the part that only takes
     back what was added (`Change.taking_back`), unless the object itself is held, or there are too many. So does one
@@ -67,7 +68,9 @@ def permit(
     permitted = tuple(
         parts.get(change.ref, change)
         for change in diff.changes
-        if change.ref in parts or (change.op in _WRITABLE and change.ref not in refused) or _may_record(change, policy)
+        if change.ref in parts
+        or (change.op in _WRITABLE and change.ref not in refused)
+        or _may_record(change, policy, not_applied)
     )
     return permitted, tuple(Withheld(ref, refused[ref]) for ref in sorted(refused, key=lambda ref: ref.sort_key))
 
@@ -105,9 +108,10 @@ def _too_many(changes: int, most: int) -> str:
     return f"{changes} objects would be changed at once, and --max-changes allows {most}; `vdvs apply` carries it out"
 
 
-def _may_record(change: Change, policy: Policy) -> bool:
+def _may_record(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str]) -> bool:
     in_scope = policy.objects is None or change.ref in policy.objects
-    return change.op is Op.KEEP and bool(change.actions) and in_scope and change.risk in policy.risks
+    risks = policy.risks - policy.only_applied if change.ref in not_applied else policy.risks
+    return change.op is Op.KEEP and bool(change.actions) and in_scope and change.risk in risks
 
 
 def _refusal(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str]) -> str | None:

@@ -277,6 +277,15 @@ class TestAManifestThatIsNotAppliedYet:
         site.reconcile(HEAL)
         assert site.sql(LIMITS) == [(1, 200, 5120)]
 
+    def test_names_of_vms_that_the_config_db_shows_stay_until_it_is_applied(self, site: LabSite) -> None:
+        site.sql("UPDATE vms SET vm_name = 'formerly' WHERE vm_name = 'photon-01'")
+        site.write(PUSHED["a label"])
+        site.reconcile(HEAL)
+        assert site.sql(MEMBERS) == [("formerly",), ("photon-02",)]
+        site.write(SEED)
+        site.reconcile(HEAL)
+        assert site.sql(MEMBERS) == [("photon-01",), ("photon-02",)]
+
     def test_it_is_told_that_the_manifest_waits_and_what_was_taken_back(self, site: LabSite) -> None:
         site.write(PUSHED["a limit that is higher"])
         site.sql(WIDENED["a lifted limit"])
