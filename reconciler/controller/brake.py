@@ -39,6 +39,6 @@ class Brake:
         """Return the objects for which it is on now. A change of its manifest releases an object."""
         self._healed = {ref: times for ref, times in self._healed.items() if times and now - times[-1] <= WINDOW}
         for ref, until in tuple(self._until.items()):
-            if now >= until or digests.get(ref) != self._digests[ref]:
+            if now >= until or digests.get(ref, "") != self._digests[ref]:
                 del self._until[ref], self._digests[ref]
         return tuple(self._until)

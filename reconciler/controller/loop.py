@@ -180,7 +180,7 @@ class Loop:
 
     def _end_connections(self) -> None:
         """End those to hosts that are gone: neither declared nor in the inventory any more, and not asked just now."""
-        asked = {key.removeprefix(_HOST) for key in self._running.values()}
+        asked = {key.removeprefix(_HOST) for key in self._running.values() if key.startswith(_HOST)}
         declared = {host.ref.name for host in self._watch.desired.hosts}
         self._hosts.keep_only(self._addresses.keys() | declared | asked)
 

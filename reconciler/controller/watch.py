@@ -227,7 +227,7 @@ class Watch:
         what = ", ".join(dict.fromkeys(field.path for field in fields)) or "it"
         message = (
             f"something keeps changing it ({what}); {_last_applied(ref, outcome.before)}; for {REST / 60:.0f} minutes,"
-            " or until its manifest changes, only what is added to it is taken back"
+            " or until its manifest changes, it is changed only where something was added to it"
         )
         self._report(Event(EventKind.BRAKED, ref, message))
 

@@ -58,6 +58,7 @@ class AgentClient:
         self._connecting: asyncio.Task[Conversation] | None = None
         self._ahead: tuple[Question, asyncio.Task[Report]] | None = None
         self._last_id = 0
+        self._ended = False
         self._turn = asyncio.Lock()
         self._known: dict[str, ObservedConfigDB] = {}
         self._watched: WatchRequest | None = None
@@ -168,7 +169,8 @@ class AgentClient:
         return await self._apply("apply_host", actions, _APPLY_HOST_TIMEOUT)
 
     async def close(self) -> None:
-        """End the agent."""
+        """End the agent, for good."""
+        self._ended = True
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
             ahead[1].cancel()
@@ -237,6 +239,8 @@ class AgentClient:
                 raise HostUnreachableError(f"{self._host}: it cannot be talked to ({complaint})") from error
 
     async def _exchange(self, request: wire.Json) -> wire.Line:
+        if self._ended:  # else what still waits for its turn would connect again
+            raise HostUnreachableError(f"{self._host}: its connection was ended")
         if self._talk is not None and self._talk.broken is not None:
             if isinstance(self._talk.broken, ProtocolViolationError):
                 raise self._talk.broken

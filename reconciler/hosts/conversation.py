@@ -10,6 +10,7 @@ from msgspec import ValidationError
 
 from reconciler.hosts import wire
 from reconciler.hosts.lines import Channel, Lines, ProtocolViolationError
+from reconciler.model.errors import HostUnreachableError
 from reconciler.model.events import Bucket
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ class Conversation:
                 reply.exception()  # it may have arrived while sending failed, and nothing else takes it
 
     async def close(self) -> None:
-        """End the agent. Never raises."""
+        """End the agent, and what it is asked. Never raises."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(HostUnreachableError(f"{self._host}: its connection was ended"))
         reader, self._reader = self._reader, None
         if reader is not None:
             reader.cancel()

@@ -240,7 +240,8 @@ class Change(Strict, frozen=True):
         """The part that takes back what somebody has in excess of what is declared; None: there is no such excess."""
         if self.taking_back is not None or (self.op is Op.UNMANAGED and self.rights):
             return self.alone or self
-        restricts = self.op in (Op.UPDATE, Op.DELETE) and self.risk is Risk.RESTRICTS
+        taken_away = self.op is Op.CREATE and self.is_drift  # what served its VMs less; else it is new
+        restricts = (self.op in (Op.UPDATE, Op.DELETE) or taken_away) and self.risk is Risk.RESTRICTS
         return self if restricts and not self.pending else None
 
 

@@ -36,9 +36,11 @@ class EventQueue(Generic[_Item]):
         return owner, self._of[owner][0]
 
     def served(self, owner: str, item: _Item) -> None:
-        """Remove an item that was the first, if it was not lost since; it is the turn of the next owner."""
+        """Remove an item that was the first; it is the turn of the next owner."""
         if owner in self._of and self._of[owner][0] is item:
             self._drop_first(owner)
+        else:
+            self.lost -= 1  # it was dropped while it was served
         self.pass_turn(owner)
 
     def pass_turn(self, owner: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.model.base import Risk
-from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.diff import Change, Diff, Effect, Op
 from reconciler.model.kinds.configdb import MoveDB, RecoverDB, UpgradeDB
 from reconciler.model.kinds.vmgroup import DeleteVMGroup
 from reconciler.model.plan import Policy, Withheld
@@ -21,19 +21,24 @@ def permit(
 
     `databases`: the config DB of each vmgroup; `not_applied`: the objects whose current manifest is not known to have
     been applied before, and why. With more changes than `policy.most` none is permitted: their input must be wrong.
-    A change that only records who applied an object in sync is permitted, or left out without a reason.
+    A change that only records who applied an object in sync, or what its VMs are called now, is permitted, or left out
+    without a reason.
 
     Of a change that is held back as a whole, or blocked, a policy that heals still permits the part that only takes
-    back what was added (`Change.taking_back`), unless the object itself is held, or there are too many. The brake holds
-    back only what takes nothing back: else what somebody adds three times would stay.
+    back what was added (`Change.taking_back`), unless the object itself is held, or there are too many. So does one
+    that permits the whole, of a change that is braked or tied. The brake holds back nothing that takes back and has no
+    such part: else what somebody adds three times would stay.
     """
     candidates = [change for change in diff.changes if change.op in _WRITABLE]
-    held, braked = dict(policy.held), dict(policy.braked)
+    held, partners = dict(policy.held), _partners(candidates)
     refused = {
         change.ref: why
         for change in candidates
-        if (why := held.get(change.ref) or _refusal(change, policy, not_applied) or _braked(change, braked)) is not None
+        if (why := held.get(change.ref) or _refusal(change, policy, not_applied)) is not None
     }
+    allowed = {change.ref for change in candidates} - refused.keys()
+    spared = _spared(candidates, partners) if policy.braked else set()
+    refused |= {ref: why for ref, why in policy.braked if ref in allowed - spared}
     not_made = {change.ref for change in candidates if _creates_db(change) and change.ref in refused}
     still_old = {change.ref for change in candidates if upgrades_db(change) and change.ref in refused}
     for change in candidates:
@@ -42,7 +47,6 @@ def permit(
         elif change.ref not in refused and db in still_old:
             refused[change.ref] = f"its {db} has an old schema and is not upgraded in this pass"
     pending = list(refused)
-    partners = _partners(candidates)
     while pending:
         cause = pending.pop()
         for ref in sorted(ref for ref in partners.get(cause, ()) if ref not in refused):
@@ -52,7 +56,7 @@ def permit(
     parts = {
         change.ref: part
         for change in diff.changes
-        if (part := _taking_back(change, policy, not_applied)) is not None
+        if (part := _taking_back(change, policy, not_applied, whole=change.ref in allowed)) is not None
         and (change.ref in refused or change.op not in _WRITABLE)
         and change.ref not in held
         and databases.get(change.ref, change.ref) not in stuck
@@ -64,32 +68,50 @@ def permit(
     permitted = tuple(
         parts.get(change.ref, change)
         for change in diff.changes
-        if change.ref in parts or (change.op in _WRITABLE and change.ref not in refused) or _may_record(change, policy)
+        if change.ref in parts
+        or (change.op in _WRITABLE and change.ref not in refused)
+        or _may_record(change, policy, not_applied)
     )
     return permitted, tuple(Withheld(ref, refused[ref]) for ref in sorted(refused, key=lambda ref: ref.sort_key))
 
 
-def _taking_back(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str]) -> Change | None:
-    """The part of a change that whoever heals may make alone. `vdvs apply` shows and asks for the whole."""
+def _taking_back(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str], *, whole: bool) -> Change | None:
+    """The part of a change that whoever heals may make alone, or who may make the `whole`. `vdvs apply` shows and asks
+    for the whole."""
     part, waiting = change.alone, not_applied
     if change.taking_back is not None and change.taking_back.applied:
         waiting = {}
-    if part is None or policy.config_db_lifecycle or _refusal(part, policy, waiting) is not None:
+    if part is None or policy.config_db_lifecycle:
         return None
-    return part
+    return part if whole or _refusal(part, policy, waiting) is None else None
 
 
-def _braked(change: Change, braked: Mapping[ObjectRef, str]) -> str | None:
-    return braked.get(change.ref) if change.adds is None else None
+def _spared(candidates: list[Change], partners: Mapping[ObjectRef, set[ObjectRef]]) -> set[ObjectRef]:
+    """The objects that the brake does not hold back: what is taken back there, or can be read again, needs the whole
+    change, and those that are tied to it."""
+    parts = {change.ref for change in candidates if change.taking_back is not None}
+    pending = [
+        change.ref
+        for change in candidates
+        if (change.risk is Risk.RESTRICTS or change.effect in (Effect.GAVE, Effect.BOTH) or _only_recovers(change))
+        and parts.isdisjoint({change.ref, *partners.get(change.ref, ())})
+    ]
+    found: set[ObjectRef] = set()
+    while pending:
+        if (ref := pending.pop()) not in found:
+            found.add(ref)
+            pending += partners.get(ref, ())
+    return found
 
 
 def _too_many(changes: int, most: int) -> str:
     return f"{changes} objects would be changed at once, and --max-changes allows {most}; `vdvs apply` carries it out"
 
 
-def _may_record(change: Change, policy: Policy) -> bool:
+def _may_record(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str]) -> bool:
     in_scope = policy.objects is None or change.ref in policy.objects
-    return change.op is Op.KEEP and bool(change.actions) and in_scope and change.risk in policy.risks
+    risks = policy.risks - policy.only_applied if change.ref in not_applied else policy.risks
+    return change.op is Op.KEEP and bool(change.actions) and in_scope and change.risk in risks
 
 
 def _refusal(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str]) -> str | None:

@@ -278,8 +278,8 @@ def test_what_drifts_back_again_and_again_is_not_restored_until_its_manifest_cha
     assert [line.split()[0] for line in told] == ["drifted", "healed"] * 3 + ["braked"]
     assert told[-1] == (
         "braked something keeps changing it (service); the last known apply is by ann@ws (claimed by the config DB) on"
-        " 2026-11-23 20:15 UTC of git 4f2c1ab; for 60 minutes, or until its manifest changes, only what is added to"
-        " it is taken back"
+        " 2026-11-23 20:15 UTC of git 4f2c1ab; for 60 minutes, or until its manifest changes, it is changed only"
+        " where something was added to it"
     )
     assert [HOST in dict(policy.braked) for policy in script.policies] == [False, False, False, True, False]
 

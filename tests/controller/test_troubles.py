@@ -10,10 +10,11 @@ from typing import Any, cast
 import pytest
 
 from reconciler.controller import skip_unreachable
-from reconciler.controller.loop import INVENTORY, Loop
+from reconciler.controller.loop import INVENTORY, SITE, Loop
 from reconciler.controller.queue import Priority
 from reconciler.controller.skip_unreachable import SkipUnreachable
 from reconciler.model.errors import HostUnreachableError
+from reconciler.model.refs import Kind, ObjectRef
 from reconciler.ports import Hosts, Question
 
 ANSWER: Any = object()
@@ -66,7 +67,7 @@ def test_what_fails_again_and_again_is_tried_less_and_less_often() -> None:
 
 
 def test_a_host_that_is_gone_asks_for_no_pass_and_is_forgotten() -> None:
-    """Its connection is open until the watch ends, so it may report changes as often as it likes."""
+    """Until its connection has ended, it may report changes as often as it likes."""
 
     def noticed(loop: Loop, _: list[str]) -> tuple[list[bool], set[str]]:
         asked = []
@@ -79,6 +80,23 @@ def test_a_host_that_is_gone_asks_for_no_pass_and_is_forgotten() -> None:
         return asked, set(loop._quick)
 
     assert looping([], noticed) == ([True, False], set())
+
+
+def test_connections_last_of_hosts_that_are_known_or_asked_just_now() -> None:
+    """A host may be called as a key of the queue is."""
+    kept: list[set[str]] = []
+
+    def ends(loop: Loop, _: list[str]) -> None:
+        loop._hosts = cast(Any, SimpleNamespace(keep_only=kept.append))
+        declared = SimpleNamespace(ref=ObjectRef(Kind.HOST, "esx2"))
+        loop._watch = cast(Any, SimpleNamespace(desired=SimpleNamespace(hosts=[declared])))
+        loop._addresses = {"esx1": "esx1"}
+        tasks = [asyncio.get_running_loop().create_future() for _ in range(3)]
+        loop._running = cast(Any, dict(zip(tasks, (SITE, INVENTORY, "host/esx3"), strict=True)))
+        loop._end_connections()
+
+    looping([], ends)
+    assert kept == [{"esx1", "esx2", "esx3"}]
 
 
 class Late:

@@ -14,7 +14,7 @@ import pytest
 from reconciler.agent import local_sh, verbs
 from reconciler.agent.host import actions, facts
 from reconciler.hosts import client, conversation
-from reconciler.hosts.client import AgentClient
+from reconciler.hosts.client import AgentClient, AgentPool
 from reconciler.model.base import Risk
 from reconciler.model.errors import AgentRefusedError, HostUnreachableError
 from reconciler.model.kinds.configdb import DBState, MoveDB
@@ -521,3 +521,33 @@ def test_an_agent_is_asked_once_to_look_out_and_again_for_something_else() -> No
 
     assert with_agent(channel, watch) == [True, False, True]
     assert [asked["config_dbs"] for asked in channel.asked] == [[], ["/db"]]
+
+
+class Silent(Scripted):
+    """A channel whose agent says hello, and nothing more."""
+
+    async def receive(self) -> bytes:
+        if not self.answers:
+            await asyncio.Event().wait()
+        return await super().receive()
+
+
+def test_what_a_host_that_is_gone_was_asked_ends_with_its_connection_and_makes_no_other() -> None:
+    async def run() -> None:
+        channels: list[Silent] = []
+
+        async def connect() -> Silent:
+            channels.append(Silent())
+            return channels[-1]
+
+        pool = AgentPool()
+        agent = pool.agent("esx1", "esx1", lambda: AgentClient("esx1", connect))
+        asked = [asyncio.create_task(agent.observe(Question())) for _ in range(2)]
+        while not channels or not channels[0].asked:
+            await asyncio.sleep(0)
+        pool.keep_only(())
+        answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
+        assert [type(answer) for answer in answers] == [HostUnreachableError] * 2
+        assert [channel.closed for channel in channels] == [True]
+
+    asyncio.run(run())

@@ -27,6 +27,7 @@ class Server(API):
 
     def __init__(self, *answers: int) -> None:
         self.answers = list(answers)
+        self.begun = 0
         self.asked: list[str] = []
         self.statuses: dict[str, Any] = {}
         self.version = 1
@@ -49,6 +50,7 @@ class Server(API):
         return body
 
     async def _asked_for(self, path: str) -> None:
+        self.begun += 1
         await asyncio.sleep(0)
         self.asked.append(path)
         status = self.answers.pop(0) if self.answers else 403 if path.rsplit("/", 2)[1] in self.refused else 200
@@ -205,3 +207,23 @@ def test_a_namespace_with_many_events_delays_and_loses_only_its_own() -> None:
     owners = [path.split("/")[5] for path in server.asked]
     assert owners[:5] == ["quiet", "loud", "quiet", "loud", "loud"]
     assert len(owners) == MOST_WAITING
+
+
+def test_an_event_that_is_dropped_while_it_is_written_is_not_lost() -> None:
+    server = Server()
+    one = publisher(server)
+
+    def tell(number: int) -> None:
+        one.tell(group(0), "uid", ReportedEvent(NOON, Event(EventKind.BLOCKED, None, f"reason {number}")))
+
+    for number in range(MOST_WAITING):
+        tell(number)
+
+    async def work() -> None:
+        while not server.begun:
+            await asyncio.sleep(0)
+        tell(MOST_WAITING)
+        assert one.lost == 1, "if it fails"
+
+    run(one, work)
+    assert (len(server.asked), one.lost) == (MOST_WAITING + 1, 0)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from reconciler.model import plan as plans
-from reconciler.model.diff import Change, Diff, Op
+from reconciler.model.base import Risk
+from reconciler.model.diff import Change, Diff, Effect, Op
 from reconciler.model.kinds.configdb import DBState, ResolvedConfigDB, Schema, Unmanaged
 from reconciler.model.kinds.host import HostSpec, LeaveOwnDB, ObservedHost, Presence, ReplaceDriver, ResolvedHost
 from reconciler.model.kinds.vmgroup import (
@@ -25,7 +26,7 @@ from reconciler.model.kinds.vmgroup import (
     VMRow,
 )
 from reconciler.model.ownership import Declared, ForgetObject, Kept, Record, RecordObject
-from reconciler.model.plan import REPORT_ONLY, Plan
+from reconciler.model.plan import REPORT_ONLY, Plan, Policy
 from reconciler.model.refs import DEFAULT_VMGROUP, DEFAULT_VMGROUP_UUID, Kind, Location, ObjectRef, own_location
 from reconciler.model.state import Desired, Observed, Resolved
 from reconciler.planning.compare.context import site_context
@@ -45,6 +46,7 @@ from tests.planning.worlds import HOSTS, STORES, URLS, VMS, World, databases, de
 
 WRITABLE = (Op.CREATE, Op.UPDATE, Op.DELETE)
 RECORDING = (RecordObject, ForgetObject)
+WATCHING = (HEAL.risks, HEAL.risks | {Risk.WIDENS}, frozenset(Risk) - {Risk.DESTROYS}, frozenset({Risk.WIDENS}))
 
 
 def look(world: World) -> tuple[Resolved, Diff, Plan]:
@@ -306,6 +308,32 @@ def test_healing_leaves_nothing_that_was_added(world: World) -> None:
         now = next((later for later in again.changes if later.ref == change.ref), None)
         if change.adds is not None and change.ref in written and now is not None:
             assert now.adds is None or now.adds.actions != change.adds.actions, shown_diff(again)
+
+
+def passes(world: World, policy: Policy) -> dict[ObjectRef, Change]:
+    """What is left to change after passes with this policy, of which each makes do with what the last one left."""
+    world = replace(world, policy=policy, applying=None)
+    for _ in range(6):
+        _, found, steps = look(world)
+        note(shown_diff(found) + shown_plan(steps))
+        if steps.empty:
+            break
+        world = replace(world, observed=carried_out(world, steps).observed())
+    return {change.ref: change for change in found.changes}
+
+
+@given(worlds(), st.sampled_from(WATCHING), st.data())
+def test_the_brake_keeps_nothing_that_is_taken_back_without_it(
+    world: World, risks: frozenset[Risk], data: st.DataObject
+) -> None:
+    declared = [ref for ref, _ in world.desired.digests]
+    braked = data.draw(st.sets(st.sampled_from(declared)) if declared else st.just(set[ObjectRef]()))
+    policy = Policy(risks, config_db_lifecycle=False)
+    free = passes(world, policy)
+    gave = (Effect.GAVE, Effect.BOTH)
+    for ref, change in passes(world, replace(policy, braked=tuple((ref, "it fights") for ref in braked))).items():
+        if ref in free and change.effect in gave:
+            assert free[ref].effect in gave, ref
 
 
 @given(worlds(), desires())

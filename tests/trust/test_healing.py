@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reconciler.controller.narrowing import narrowed
 from reconciler.controller.transitions import MOST_UNDECLARED, Look, transitions
@@ -44,6 +45,13 @@ def site(tmp_path: Path) -> LabSite:
 
 def joins(site: LabSite, uuid: str, name: str, group: str = "MYVMGROUP") -> None:
     site.sql("INSERT INTO vms SELECT ?, id, ? FROM tenants WHERE name = ?", uuid, name, group)
+
+
+def delete(site: LabSite, name: str) -> None:
+    """Delete a vmgroup as somebody at the sqlite3 prompt does."""
+    ((uuid,),) = site.sql("SELECT id FROM tenants WHERE name = ?", name)
+    for table, column in (("privileges", "tenant_id"), ("vms", "tenant_id"), ("tenants", "id")):
+        site.sql(f"DELETE FROM {table} WHERE {column} = ?", uuid)
 
 
 def inventory(site: LabSite) -> dict[str, Any]:
@@ -186,6 +194,17 @@ class TestWhatCannotBeWorkedOut:
         assert change.held == ("VM photon-01 is also claimed by vmgroup/thief",)
 
 
+def test_a_deleted_vmgroup_whose_vms_default_serves_with_more_rights_is_told_while_it_waits(site: LabSite) -> None:
+    site.write(SEED.replace("Absent", "Present"))
+    site.reconcile(applying=TEAM)
+    delete(site, "MYVMGROUP")
+    done = site.reconcile(replace(HEAL, most=0), TEAM)
+    events, _ = transitions({}, done, Look(done.before.observed_at, first=False), healing=True)
+    told = [event.message for event in events if event.kind is EventKind.EXPOSED]
+    assert len(told) == 1
+    assert "photon-01, photon-02 (from _DEFAULT) may create, delete and mount without limit" in told[0]
+
+
 PUSHED = {
     "a description": SEED.replace("name: MYVMGROUP", "name: MYVMGROUP\n  description: better"),
     "a label": SEED.replace("{name: myvmgroup}", "{name: myvmgroup, labels: {tier: gold}}"),
@@ -257,6 +276,15 @@ class TestAManifestThatIsNotAppliedYet:
         site.write(SEED.replace("5GB", "3GB"))
         site.reconcile(HEAL)
         assert site.sql(LIMITS) == [(1, 200, 5120)]
+
+    def test_names_of_vms_that_the_config_db_shows_stay_until_it_is_applied(self, site: LabSite) -> None:
+        site.sql("UPDATE vms SET vm_name = 'formerly' WHERE vm_name = 'photon-01'")
+        site.write(PUSHED["a label"])
+        site.reconcile(HEAL)
+        assert site.sql(MEMBERS) == [("formerly",), ("photon-02",)]
+        site.write(SEED)
+        site.reconcile(HEAL)
+        assert site.sql(MEMBERS) == [("photon-01",), ("photon-02",)]
 
     def test_it_is_told_that_the_manifest_waits_and_what_was_taken_back(self, site: LabSite) -> None:
         site.write(PUSHED["a limit that is higher"])
