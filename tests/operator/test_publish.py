@@ -31,6 +31,8 @@ class Server(API):
         self.statuses: dict[str, Any] = {}
         self.version = 1
         self.refused: set[str] = set()
+        self.too_large: set[str] = set()
+        self.wait = 0.0  # seconds that it asks for where it refuses
 
     async def apply(
         self, path: str, body: dict[str, Any], _manager: str = "vdvs", _force: bool = True
@@ -51,9 +53,11 @@ class Server(API):
     async def _asked_for(self, path: str) -> None:
         await asyncio.sleep(0)
         self.asked.append(path)
-        status = self.answers.pop(0) if self.answers else 403 if path.rsplit("/", 2)[1] in self.refused else 200
+        name = path.rsplit("/", 2)[1]
+        usual = 403 if name in self.refused else 500 if name in self.too_large else 200
+        status = self.answers.pop(0) if self.answers else usual
         if status != 200:
-            raise APIError(status, "Refused", "why")
+            raise APIError(status, "Refused", "why", self.wait)
 
 
 def group(number: int) -> ObjectKey:
@@ -167,6 +171,94 @@ def test_objects_that_are_refused_do_not_hold_up_the_others(monkeypatch: pytest.
 
     run(one, work)
     assert len(server.statuses) == 6
+
+
+def never_again(worked: bool) -> float:
+    return 0.0 if worked else 3600.0
+
+
+def test_an_object_that_has_no_room_for_a_status_delays_nobody_s() -> None:
+    """Whoever may create objects can make one as large as etcd takes: each write to it is an error of the server."""
+    server = Server()
+    server.too_large = {f"g{number}" for number in range(40)}
+    one = Publisher(server, seen(), lambda _site: True, never_again, "test")
+
+    async def written(number: int) -> None:
+        while f"g{number}" not in server.statuses:
+            await asyncio.sleep(0)
+
+    async def together() -> None:
+        running = asyncio.create_task(one.run())
+        one.publish(objects(41), {group(number): status("True") for number in range(41)})
+        await written(40)
+        while len(server.asked) < 41:
+            await asyncio.sleep(0)
+        one.publish(objects(42), {group(41): status("True")})
+        await written(41)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(together(), 20))
+
+
+def test_a_namespace_whose_events_are_refused_delays_nobody_s() -> None:
+    server = Server()
+    server.too_large = {"refused"}
+    one = Publisher(server, seen(), lambda _site: True, never_again, "test")
+
+    def tell(namespace: str) -> None:
+        key = ObjectKey(Kind.VMGROUP, namespace, "g")
+        one.tell(key, "uid", ReportedEvent(NOON, Event(EventKind.BLOCKED, None, "reason")))
+
+    async def asked(*last: str) -> None:
+        while [path.split("/")[5] for path in server.asked[-len(last) :]] != [*last]:
+            await asyncio.sleep(0)
+
+    async def together() -> None:
+        running = asyncio.create_task(one.run())
+        tell("refused")
+        tell("first")
+        await asked("refused", "first", "refused")
+        tell("second")
+        await asked("second")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(together(), 20))
+
+
+@pytest.mark.parametrize(
+    ("answer", "ours", "its"),
+    [(0, 3600.0, 0.0), (429, 0.0, 3600.0), (502, 3600.0, 0.0), (503, 1.0, 3600.0), (504, 3600.0, 1.0)],
+)
+def test_a_server_that_is_away_is_asked_for_few_at_a_time(
+    answer: int, ours: float, its: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not before it asks for it."""
+    monkeypatch.setattr(publish, "_AT_ONCE", 2)
+    server = Server(*([answer] * 100))
+    server.wait = its
+    waits: list[bool] = []
+
+    def wait(worked: bool) -> float:
+        waits.append(worked)
+        return ours
+
+    one = Publisher(server, seen(), lambda _site: True, wait, "test")
+
+    async def together() -> None:
+        running = asyncio.create_task(one.run())
+        one.publish(objects(6), {group(number): status("True") for number in range(6)})
+        while not waits:
+            await asyncio.sleep(0)
+        one.publish(objects(6), {group(number): status("False") for number in range(6)})
+        for _ in range(10):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(together(), 20))
+    assert (len(server.asked), waits) == (2, [False])
 
 
 def test_nothing_is_written_for_a_site_that_is_not_ours() -> None:
