@@ -16,10 +16,9 @@ from reconciler.model.errors import InventoryError, Refusal
 from reconciler.model.plan import REPORT_ONLY
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.operator import site as site_module
-from reconciler.operator.connection.api import API, APIError
+from reconciler.operator.connection.api import API
 from reconciler.operator.connection.objects import KubeObject, Metadata
 from reconciler.operator.deletion import Obstacle
-from reconciler.operator.finalizers import Releases
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.site import Services, SiteManifests, SiteWatch, mode_of
 from reconciler.operator.source import Held, SiteObjects, source
@@ -170,29 +169,3 @@ def test_an_approval_that_was_given_meanwhile_is_not_removed_with_the_last_one()
     asyncio.run(spend(before))
     removed = {"resourceVersion": "1", "annotations": {"vdvs.io/approve": None}}  # of this very version
     assert patched == [{"metadata": removed}]
-
-
-def test_a_finalizer_that_the_api_does_not_let_go_is_tried_less_and_less_often() -> None:
-    free = {BLUE: kube_object("blue", "team-a", {}, finalizers=["vdvs.io/config-db"])}
-    now, allowed = 0.0, False
-    tries: list[float] = []
-
-    class Forbidding:
-        async def patch(self, *_: object) -> None:
-            tries.append(now)
-            if not allowed:
-                raise APIError(403, "Forbidden", "no")
-
-    releases = Releases(cast("API", Forbidding()), lambda: 1.0, lambda: now)
-    asyncio.run(releases(free))
-    for _ in range(3600):
-        now += 1.0
-        if releases.due:
-            asyncio.run(releases(free))
-    assert tries[:6] == [0, 1, 3, 7, 15, 31]
-    assert len(tries) < 25
-    asyncio.run(releases(free))
-    assert tries[-1] < now, "another change is no reason to try again"
-    allowed, now = True, now + 300
-    asyncio.run(releases(free))
-    assert (tries[-1], releases.due) == (now, False)
