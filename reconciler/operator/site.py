@@ -405,7 +405,8 @@ class SiteWatch:
         async def some() -> None:
             for key, body in left:
                 body["metadata"]["finalizers"] = [FINALIZER]
-                await self._attempt(key, self._services.api.apply(path_of(key), body, _FINALIZING))
+                if not await self._attempt(key, self._services.api.apply(path_of(key), body, _FINALIZING)):
+                    self._finalized = None  # the next pass tries it again, whether or not anything changes until then
                 self._finalizing.discard(key)
 
         await gather_all([some() for _ in range(_AT_ONCE)])
@@ -435,11 +436,14 @@ class SiteWatch:
                 metadata = {"resourceVersion": latest.metadata.resource_version, "annotations": {APPROVE: None}}
                 await self._attempt(key, self._services.api.patch(path_of(key), {"metadata": metadata}))
 
-    async def _attempt(self, key: ObjectKey, request: Any) -> None:
+    async def _attempt(self, key: ObjectKey, request: Any) -> bool:
+        """Return whether the API took the request."""
         try:
             await request
         except APIError as error:
-            _log.info("%s is tried again with the next change: %s", key, error)
+            _log.info("%s is tried again with the next pass: %s", key, error)
+            return False
+        return True
 
     def _later(self, work: Any) -> None:
         task = asyncio.create_task(work)

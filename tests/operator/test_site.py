@@ -15,13 +15,15 @@ from reconciler.model.base import Risk
 from reconciler.model.errors import InventoryError, Refusal
 from reconciler.model.plan import REPORT_ONLY
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.operator import deletion
 from reconciler.operator import site as site_module
-from reconciler.operator.connection.api import API
+from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.connection.objects import KubeObject, Metadata
 from reconciler.operator.deletion import Obstacle
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.site import Services, SiteManifests, SiteWatch, mode_of
 from reconciler.operator.source import Held, SiteObjects, source
+from tests.operator.looks import look, outcome_of, site_of
 
 EVERYTHING = {"names": ["*"], "kinds": ["*"], "datastores": ["*"], "folders": ["*"]}
 SITE: dict[str, Any] = {"lab": {"directory": "/lab"}, "allow": {"namespaces": [EVERYTHING]}}
@@ -169,3 +171,31 @@ def test_an_approval_that_was_given_meanwhile_is_not_removed_with_the_last_one()
     asyncio.run(spend(before))
     removed = {"resourceVersion": "1", "annotations": {"vdvs.io/approve": None}}  # of this very version
     assert patched == [{"metadata": removed}]
+
+
+def test_a_finalizer_that_the_api_did_not_take_is_put_at_the_next_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else need happen until then, and without it a deletion would not be seen."""
+    manifests, outcome = SiteManifests(objects()), outcome_of(look(*site_of()), Mode())
+    monkeypatch.setattr(deletion, "applied", lambda *_: frozenset({REF}))
+    applying = manifests.objects.loaded.applying
+    assert applying is not None
+    finalized: list[str] = []
+
+    class Busy:
+        tries = 0
+
+        async def apply(self, path: str, *_: object) -> None:
+            self.tries += 1
+            if self.tries <= 2:
+                raise APIError(429, "TooManyRequests", "later")
+            finalized.append(path.rsplit("/", 1)[1])
+
+    async def passes() -> None:
+        services = Services(cast("API", Busy()), cast("Any", None), lambda _: bool, asyncio.Semaphore(1), print, None)
+        watch = SiteWatch(manifests, services, ())
+        for _ in range(2):
+            await watch._finalize(outcome, applying)
+            await asyncio.gather(*watch._background)
+
+    asyncio.run(passes())
+    assert finalized == ["blue", "lab"]
