@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from itertools import islice
+from time import monotonic
 from typing import Any, Final
 
 from msgspec import Struct
@@ -37,6 +38,7 @@ from reconciler.render.words import event_word, sides
 _MOST_COUNTED: Final = 1000  # events of which a repeat is noticed
 _AT_ONCE: Final = 16  # statuses
 _AGAIN: Final = timedelta(minutes=10)  # after which statuses are compared though nothing changed: others may write them
+_BELIEVED: Final = _AGAIN.total_seconds() / 2
 _NOTE: Final = 1024  # bytes that the API takes
 _OBJECT: Final = 200  # characters of the name of an object within that of an event
 _GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
@@ -67,10 +69,12 @@ class _Waiting(Struct, frozen=True):
 
 
 class _Sent(Struct, frozen=True):
-    """A status that the mirror may not have yet, and the version of its object."""
+    """A status that the mirror may not have yet, and the version of its object. `until` when that is believed: versions
+    are smaller again after etcd was restored from a backup, and what was written since is not there."""
 
     version: int
     status: Mapping[str, Any]
+    until: float
 
 
 class Publisher:
@@ -90,8 +94,10 @@ class Publisher:
         held: Callable[[str], bool],
         wait: Callable[[bool], float],
         instance: str,
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self._api, self._mirrored, self._held, self._wait, self._instance = api, mirrored, held, wait, instance
+        self._now = now
         self._statuses: dict[ObjectKey, _Waiting] = {}
         self._sent: dict[ObjectKey, _Sent] = {}
         self._events = EventQueue[_Told]()
@@ -116,7 +122,9 @@ class Publisher:
     def _is_ahead(self, key: ObjectKey) -> bool:
         """Return whether the mirror does not have yet what was sent last about an object that is there."""
         seen, sent = self._mirrored(key), self._sent.get(key)
-        return sent is not None and seen is not None and int(seen.metadata.resource_version) < sent.version
+        if sent is None or seen is None or self._now() >= sent.until:
+            return False
+        return int(seen.metadata.resource_version) < sent.version
 
     def publish(self, objects: SiteObjects, statuses: Mapping[ObjectKey, Mapping[str, Any]]) -> None:
         """Have those written that differ, those that got worse first. `objects`: those that they are about."""
@@ -180,7 +188,8 @@ class Publisher:
         try:
             if self._held(waiting.site) and self._is_there(key, waiting.uid):
                 made = await self._api.apply(f"{path(KINDS[key.kind].plural, key.namespace, key.name)}/status", body)
-                self._sent[key] = _Sent(int(made["metadata"]["resourceVersion"]), waiting.status)
+                version = int(made["metadata"]["resourceVersion"])
+                self._sent[key] = _Sent(version, waiting.status, self._now() + _BELIEVED)
         except APIError as error:
             if error.status in _REFUSED:
                 _log.error("the status of %s is not written, which is a bug in vdvs: %s", key, error)
@@ -307,7 +316,7 @@ class SitePublisher:
         """Publish the statuses after a pass; see `statuses`. Nothing is computed where nothing changed."""
         now = self._clock.now()
         arguments = (_identity(objects), _found(outcome), failure, terms)
-        if arguments == self._published and self._at is not None and now - self._at < _AGAIN:
+        if arguments == self._published and self._at is not None and abs(now - self._at) < _AGAIN:
             return
         previous = {key: self._publisher.known(key) for key in objects.seen}
         made = await asyncio.to_thread(statuses, objects, outcome, failure, previous, now, terms)

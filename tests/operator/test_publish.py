@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from reconciler.controller.mode import Mode
 from reconciler.model.events import Event, EventKind, ReportedEvent
 from reconciler.model.refs import Kind
 from reconciler.operator import publish
@@ -17,9 +19,10 @@ from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.event_queue import MOST_WAITING
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.publish import Publisher
+from reconciler.operator.publish import Publisher, SitePublisher
 from reconciler.operator.source import SiteObjects
-from tests.operator.looks import NOON, kube_object, look, objects_of, site_of
+from reconciler.operator.status import Terms
+from tests.operator.looks import NOON, kube_object, look, objects_of, outcome_of, site_of
 
 
 class Server(API):
@@ -146,6 +149,19 @@ def test_what_was_sent_of_objects_that_come_and_go_is_forgotten() -> None:
         run(one)
         server.statuses.clear()
     assert kept() <= 2
+
+
+def test_a_status_that_a_restored_etcd_does_not_have_is_written_again() -> None:
+    """Versions begin again at those of the backup, and say nothing of what was written before."""
+    server, now = Server(), [0.0]
+    server.version = 1_000_000
+    one = Publisher(server, seen(g0="False"), lambda _site: True, never_again, "test", lambda: now[0])
+    one.publish(objects(), {group(0): status("True")})
+    run(one)
+    now[0] += 24 * 3600
+    one.publish(objects(), {group(0): status("True")})
+    run(one)
+    assert len(server.asked) == 2
 
 
 @pytest.mark.parametrize("answer", [404, 409, 422])
@@ -297,3 +313,24 @@ def test_a_namespace_with_many_events_delays_and_loses_only_its_own() -> None:
     owners = [path.split("/")[5] for path in server.asked]
     assert owners[:5] == ["quiet", "loud", "quiet", "loud", "loud"]
     assert len(owners) == MOST_WAITING
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_statuses_are_compared_again_after_the_clock_was_put_right(hours: int) -> None:
+    found, times = look(*site_of()), [NOON, NOON + timedelta(hours=hours)]
+    server, there = Server(), objects_of(found.resolved)
+
+    class Clock:
+        def now(self) -> datetime:
+            return times.pop(0)
+
+    async def passes() -> None:
+        one = publisher(server)
+        site = SitePublisher(one, lambda: there, lambda: Terms(Mode()), Clock())
+        for _ in range(2):
+            one._sent.clear()  # somebody has written all statuses since
+            await site.publish(outcome_of(found, Mode()), "", there, Terms(Mode()))
+            assert not one.idle
+            one._statuses.clear()
+
+    asyncio.run(passes())
