@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from reconciler.model.base import Risk
 from reconciler.model.diff import Change, Diff, Op
@@ -20,8 +20,10 @@ def permit(
     """The changes that `policy` lets through, and the others with the reason. Objects tied by a move go together.
 
     `databases`: the config DB of each vmgroup; `not_applied`: the objects whose current manifest is not known to have
-    been applied before, and why. With more changes than `policy.most` none is permitted: their input must be wrong.
-    A change that only records who applied an object in sync is permitted, or left out without a reason.
+    been applied before, and why. With more changes than `policy.most` their input must be wrong: those that manifests
+    ask for anew are not permitted, so that whoever edits many keeps nobody's drift from being healed; and if the others
+    are still more, none is. A change that only records who applied an object in sync is permitted, or left out without
+    a reason.
 
     Of a change that is held back as a whole, or blocked, a policy that heals still permits the part that only takes
     back what was added (`Change.taking_back`), unless the object itself is held, or there are too many. The brake holds
@@ -41,26 +43,32 @@ def permit(
             refused[change.ref] = f"its {db} is not there and is not made in this pass"
         elif change.ref not in refused and db in still_old:
             refused[change.ref] = f"its {db} has an old schema and is not upgraded in this pass"
-    pending = list(refused)
-    partners = _partners(candidates)
-    while pending:
-        cause = pending.pop()
-        for ref in sorted(ref for ref in partners.get(cause, ()) if ref not in refused):
-            refused[ref] = f"a VM moves between it and {cause}, which is held back"
-            pending.append(ref)
+    _with_partners(refused, candidates)
     stuck = not_made | still_old
-    parts = {
-        change.ref: part
-        for change in diff.changes
-        if (part := _taking_back(change, policy, not_applied)) is not None
-        and (change.ref in refused or change.op not in _WRITABLE)
-        and change.ref not in held
-        and databases.get(change.ref, change.ref) not in stuck
-    }
+
+    def taking_back(but: Set[ObjectRef] = frozenset()) -> dict[ObjectRef, Change]:
+        return {
+            change.ref: part
+            for change in diff.changes
+            if (part := _taking_back(change, policy, not_applied)) is not None
+            and (change.ref in refused or change.op not in _WRITABLE)
+            and change.ref not in but
+            and change.ref not in held
+            and databases.get(change.ref, change.ref) not in stuck
+        }
+
+    parts = taking_back()
     left = [change.ref for change in candidates if change.ref not in refused] + list(parts)
     if policy.most is not None and len(left) > policy.most:
-        refused |= dict.fromkeys(left, _too_many(len(left), policy.most))
-        parts = {}
+        why = _too_many(len(left), policy.most)
+        new = {change.ref for change in diff.changes if _is_new(change, not_applied)}
+        refused |= dict.fromkeys(new.intersection(left), why)
+        _with_partners(refused, candidates)
+        parts = taking_back(but=new)
+        left = [change.ref for change in candidates if change.ref not in refused] + list(parts)
+        if len(left) > policy.most:
+            refused |= dict.fromkeys(left, why)
+            parts = {}
     permitted = tuple(
         parts.get(change.ref, change)
         for change in diff.changes
@@ -77,6 +85,12 @@ def _taking_back(change: Change, policy: Policy, not_applied: Mapping[ObjectRef,
     if part is None or policy.config_db_lifecycle or _refusal(part, policy, waiting) is not None:
         return None
     return part
+
+
+def _is_new(change: Change, not_applied: Mapping[ObjectRef, str]) -> bool:
+    """Return whether manifests ask for a change, and not what was applied last."""
+    drifted = change.taking_back is not None and change.taking_back.applied
+    return change.op is Op.DELETE or (change.ref in not_applied and not drifted)
 
 
 def _braked(change: Change, braked: Mapping[ObjectRef, str]) -> str | None:
@@ -131,6 +145,17 @@ def _creates_db(change: Change) -> bool:
 def upgrades_db(change: Change) -> bool:
     """Return whether the change upgrades a config DB to a newer schema."""
     return any(isinstance(action, UpgradeDB) for action in change.actions)
+
+
+def _with_partners(refused: dict[ObjectRef, str], candidates: list[Change]) -> None:
+    """Refuse what is tied to what is refused, too."""
+    pending = list(refused)
+    partners = _partners(candidates)
+    while pending:
+        cause = pending.pop()
+        for ref in sorted(ref for ref in partners.get(cause, ()) if ref not in refused):
+            refused[ref] = f"a VM moves between it and {cause}, which is held back"
+            pending.append(ref)
 
 
 def _partners(candidates: list[Change]) -> dict[ObjectRef, set[ObjectRef]]:
