@@ -205,7 +205,7 @@ class Operator:
                 lambda: sum(bool(each.trouble) for each in self._mirrored),
             ),
             "vdvs_operator_events_lost": (
-                "Events that were not written, as the API was away.",
+                "Events that were not written, as the API was away, or as there were too many.",
                 lambda: self._publisher.lost,
             ),
         }

@@ -35,6 +35,8 @@ from reconciler.operator.status import Terms, same, severity, statuses
 from reconciler.ports import Clock
 from reconciler.render.words import event_word, sides
 
+_MOST_AN_HOUR: Final = 5000  # new events of a namespace, or of a Site; the server keeps them about as long
+_HOUR: Final = 3600.0
 _MOST_COUNTED: Final = 1000  # events of which a repeat is noticed
 _AT_ONCE: Final = 16  # statuses
 _AGAIN: Final = timedelta(minutes=10)  # after which statuses are compared though nothing changed: others may write them
@@ -83,8 +85,9 @@ class Publisher:
     `mirrored`: an object as the mirror has it; `held`: whether the lease of a site is ours, without which no status is
     written; `wait`: the seconds to wait after an attempt, given whether it worked (then 0); `instance`: who writes, in
     events. While the API is away, the newest status of each object waits, and so do the newest events; those that are
-    dropped are counted in `lost`. Namespaces have their events written in turn, and so have Sites. What the API does
-    not take of one object, such as one that is as large as etcd allows, delays nothing about others.
+    dropped are counted in `lost`, as are those of whoever has too many. Namespaces have their events written in turn,
+    and so have Sites. What the API does not take of one object, such as one that is as large as etcd allows, delays
+    nothing about others. `now`: seconds that never go back.
     """
 
     def __init__(
@@ -102,12 +105,14 @@ class Publisher:
         self._sent: dict[ObjectKey, _Sent] = {}
         self._events = EventQueue[_Told]()
         self._counts: OrderedDict[str, int] = OrderedDict()
+        self._made: dict[str, tuple[float, int]] = {}  # since when, and how many new events, by owner
+        self._too_many = 0
         self._due, self._events_due = asyncio.Event(), asyncio.Event()
 
     @property
     def lost(self) -> int:
         """How many events were dropped."""
-        return self._events.lost
+        return self._events.lost + self._too_many
 
     def known(self, key: ObjectKey) -> Mapping[str, Any]:
         """Return the status that an object has, or will have once all is written; empty: none."""
@@ -215,6 +220,9 @@ class Publisher:
             while self._events:
                 self._events_due.clear()
                 owner, first = self._events.first()
+                if first.name not in self._counts and not self._has_room(owner):
+                    self._events.served(owner, first)
+                    continue
                 if (error := await self._write_event(first)) is None:
                     failed.discard(owner)
                     self._events.served(owner, first)
@@ -226,6 +234,18 @@ class Publisher:
                 if not others:
                     failed.clear()
             self._events_due.clear()
+
+    def _has_room(self, owner: str) -> bool:
+        """Return whether an owner may have one more event: each edit of a manifest makes one, and etcd is of all."""
+        now = self._now()
+        since, made = self._made.get(owner, (now, 0))
+        if now >= since + _HOUR:
+            since, made = now, 0
+        self._made[owner] = since, made + 1
+        if made == _MOST_AN_HOUR:
+            _log.warning("events of %s are not written any more for up to an hour: there are too many", owner)
+        self._too_many += made >= _MOST_AN_HOUR
+        return made < _MOST_AN_HOUR
 
     async def _write_event(self, told: _Told) -> APIError | None:
         """Write an event; return why it is to be tried again."""

@@ -156,11 +156,18 @@ def test_a_status_that_a_restored_etcd_does_not_have_is_written_again() -> None:
     server, now = Server(), [0.0]
     server.version = 1_000_000
     one = Publisher(server, seen(g0="False"), lambda _site: True, never_again, "test", lambda: now[0])
-    one.publish(objects(), {group(0): status("True")})
-    run(one)
-    now[0] += 24 * 3600
-    one.publish(objects(), {group(0): status("True")})
-    run(one)
+
+    async def both() -> None:
+        running = asyncio.create_task(one.run())
+        for _ in range(2):
+            one.publish(objects(), {group(0): status("True")})
+            while not one.idle:
+                await asyncio.sleep(0)
+            now[0] += 24 * 3600
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(both(), 20))
     assert len(server.asked) == 2
 
 
@@ -313,6 +320,36 @@ def test_a_namespace_with_many_events_delays_and_loses_only_its_own() -> None:
     owners = [path.split("/")[5] for path in server.asked]
     assert owners[:5] == ["quiet", "loud", "quiet", "loud", "loud"]
     assert len(owners) == MOST_WAITING
+
+
+def test_a_namespace_cannot_fill_etcd_with_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever edits a manifest again and again makes an event of each edit, which the server keeps for an hour."""
+    monkeypatch.setattr(publish, "_MOST_AN_HOUR", 5)
+    server, now = Server(), [0.0]
+    one = Publisher(server, seen(), lambda _site: True, lambda _worked: 0.0, "test", lambda: now[0])
+
+    async def made(namespace: str, *texts: str) -> int:
+        before = len(server.asked)
+        for text in texts:
+            key = ObjectKey(Kind.VMGROUP, namespace, "g")
+            one.tell(key, "uid", ReportedEvent(NOON, Event(EventKind.BLOCKED, None, text)))
+        while not one.idle:
+            await asyncio.sleep(0)
+        return len(server.asked) - before
+
+    async def told() -> None:
+        running = asyncio.create_task(one.run())
+        assert await made("loud", *(f"edit {number}" for number in range(20))) == 5
+        assert await made("quiet", "one") == 1
+        assert await made("loud", "edit 0") == 1, "one that is there is counted"
+        assert await made("loud", "another") == 0
+        assert one.lost == 16
+        now[0] += 3600
+        assert await made("loud", "another") == 1
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(told(), 20))
 
 
 @pytest.mark.parametrize("hours", [-24, 24])
