@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from reconciler.controller.mode import Limit, Mode
 from reconciler.model.base import Risk
 from reconciler.model.errors import InventoryError, Refusal
+from reconciler.model.outcome import Outcome
 from reconciler.model.plan import REPORT_ONLY
 from reconciler.model.refs import Kind, ObjectRef
 from reconciler.operator import deletion
@@ -199,3 +200,35 @@ def test_a_finalizer_that_the_api_did_not_take_is_put_at_the_next_pass(monkeypat
 
     asyncio.run(passes())
     assert finalized == ["blue", "lab"]
+
+
+def test_a_pass_does_not_wait_until_the_api_lets_go_what_was_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook of one namespace may take long, and a site is of many."""
+    manifests, outcome = SiteManifests(objects(**GOING)), outcome_of(look(*site_of()), Mode())
+    applying = manifests.objects.loaded.applying
+    assert applying is not None
+    asked: list[str] = []
+    answer = asyncio.Event()
+
+    async def removed(*_: object) -> Outcome:
+        return outcome
+
+    class Slow:
+        async def patch(self, path: str, _: Mapping[str, Any]) -> None:
+            asked.append(path.rsplit("/", 1)[1])
+            await answer.wait()
+
+    async def passes() -> None:
+        services = Services(cast("API", Slow()), cast("Any", None), lambda _: bool, asyncio.Semaphore(1), print, None)
+        watch = SiteWatch(manifests, services, ())
+        for _ in range(2):
+            desired = manifests.objects.loaded.desired
+            assert await watch._remove(desired, cast("Any", None), applying, manifests.to_remove()) == {}
+            await asyncio.sleep(0)
+        answer.set()
+        await asyncio.gather(*watch._background)
+
+    monkeypatch.setattr(site_module, "reconcile", removed)
+    monkeypatch.setattr(deletion, "obstacles", lambda *_: {})
+    asyncio.run(asyncio.wait_for(passes(), 20))
+    assert asked == ["blue"]
