@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Set
 from typing import Final, Generic, TypeVar
 
 MOST_WAITING: Final = 1000  # events, of all together
@@ -21,6 +22,11 @@ class EventQueue(Generic[_Item]):
 
     def __bool__(self) -> bool:
         return bool(self._of)
+
+    @property
+    def owners(self) -> Set[str]:
+        """Those who have items."""
+        return self._of.keys()
 
     def add(self, owner: str, item: _Item) -> None:
         """Append an item."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import Final
 
 from reconciler.controller.backoff import Backoff
-from reconciler.execution.gather import gather_all
 from reconciler.model.refs import KINDS
 from reconciler.operator.connection.api import API, APIError, path
 from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.deletion import FINALIZER
 from reconciler.operator.keys import ObjectKey
 
+_AT_ONCE: Final = 16  # of a namespace
 _log = logging.getLogger(__name__)
 
 
@@ -35,29 +37,52 @@ async def release(api: API, key: ObjectKey, found: KubeObject) -> bool:
 
 
 class Releases:
-    """Removes our finalizer from objects, and backs off from one of which the API does not take that."""
+    """Removes our finalizer from objects, while all else goes on: a webhook may take long for one. Those of a namespace
+    wait for each other only. Backs off from one of which the API does not take that."""
 
     def __init__(self, api: API, chance: Callable[[], float], now: Callable[[], float]) -> None:
         self._api, self._now = api, now
         self._backoff = Backoff(chance)
         self._not_before: dict[ObjectKey, float] = {}
+        self._under_way: dict[ObjectKey, asyncio.Task[None]] = {}
+        self._turns: dict[str, asyncio.Semaphore] = {}  # by namespace
 
     @property
     def due(self) -> bool:
         """Whether it is time to try one again."""
-        return any(moment <= self._now() for moment in self._not_before.values())
+        return any(moment <= self._now() for key, moment in self._not_before.items() if key not in self._under_way)
 
-    async def __call__(self, free: Mapping[ObjectKey, KubeObject]) -> None:
-        """Let the API forget these objects, but for those that wait for another try."""
+    def __call__(self, free: Mapping[ObjectKey, KubeObject]) -> None:
+        """Begin to let the API forget these objects, but for those that wait for another try."""
         for key in self._not_before.keys() - free.keys():
             self._worked(key)
-        tried = [key for key in free if self._not_before.get(key, 0.0) <= self._now()]
-        done = await gather_all([release(self._api, key, free[key]) for key in tried])
-        for key, released in zip(tried, done, strict=True):
-            if released:
-                self._worked(key)
-            else:
-                self._not_before[key] = self._now() + self._backoff.failed(key)
+        for key, found in free.items():
+            if key not in self._under_way and self._not_before.get(key, 0.0) <= self._now():
+                self._under_way[key] = asyncio.create_task(self._try(key, found))
+
+    async def settled(self) -> None:
+        """Wait until nothing is under way."""
+        await asyncio.gather(*self._under_way.values())
+
+    async def close(self) -> None:
+        """End what is under way."""
+        tasks = tuple(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _try(self, key: ObjectKey, found: KubeObject) -> None:
+        try:
+            async with self._turns.setdefault(key.namespace, asyncio.Semaphore(_AT_ONCE)):
+                released = await release(self._api, key, found)
+        finally:
+            del self._under_way[key]
+            if not self._under_way:
+                self._turns.clear()
+        if released:
+            self._worked(key)
+        else:
+            self._not_before[key] = self._now() + self._backoff.failed(key)
 
     def _worked(self, key: ObjectKey) -> None:
         self._backoff.worked(key)

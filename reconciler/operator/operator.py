@@ -205,7 +205,7 @@ class Operator:
                 lambda: sum(bool(each.trouble) for each in self._mirrored),
             ),
             "vdvs_operator_events_lost": (
-                "Events that were not written, as the API was away.",
+                "Events that were not written, as the API was away, or as there were too many.",
                 lambda: self._publisher.lost,
             ),
         }
@@ -247,6 +247,7 @@ class Operator:
             for task in (*self._tasks.values(), leases, *background):
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), leases, *background, return_exceptions=True)
+            await self._releases.close()
 
     async def _step(self) -> None:
         if all(mirror.synced.is_set() for mirror in self._mirrored) and self._due():
@@ -292,9 +293,9 @@ class Operator:
         found = await asyncio.to_thread(self._sources, objects, labels)
         going = frozenset(name for (_, name), each in namespaces.items() if deletion.is_going(each))
         self._sites = {name: SiteManifests(each, going) for name, each in found.items()}
-        await self._let_go()
+        self._let_go()
 
-    async def _let_go(self) -> None:
+    def _let_go(self) -> None:
         """Let the API forget what is being deleted and stays in vDVS, and Sites that nothing refers to any more."""
 
         def is_free(site: SiteManifests, key: ObjectKey) -> bool:
@@ -308,7 +309,7 @@ class Operator:
             for key, each in site.objects.seen.items()
             if deletion.is_awaited(each) and is_free(site, key)
         }
-        await self._releases(free)
+        self._releases(free)
 
     def _supervise(self) -> None:
         """Begin and end watches, so that there is one for each site whose lease is held."""

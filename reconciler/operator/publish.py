@@ -10,10 +10,12 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from itertools import islice
+from time import monotonic
 from typing import Any, Final
 
 from msgspec import Struct
@@ -33,13 +35,18 @@ from reconciler.operator.status import Terms, same, severity, statuses
 from reconciler.ports import Clock
 from reconciler.render.words import event_word, sides
 
+_MOST_AN_HOUR: Final = 5000  # new events of a namespace, or of a Site; the server keeps them about as long
+_HOUR: Final = 3600.0
 _MOST_COUNTED: Final = 1000  # events of which a repeat is noticed
 _AT_ONCE: Final = 16  # statuses
 _AGAIN: Final = timedelta(minutes=10)  # after which statuses are compared though nothing changed: others may write them
-_LATER: Final = 10  # more than any rank
+_BELIEVED: Final = _AGAIN.total_seconds() / 2
 _NOTE: Final = 1024  # bytes that the API takes
 _OBJECT: Final = 200  # characters of the name of an object within that of an event
 _GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+_AWAY: Final = (
+    0, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT
+)  # fmt: skip
 _REFUSED: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 _NORMAL: Final = frozenset(
     {
@@ -53,19 +60,23 @@ _log = logging.getLogger(__name__)
 
 
 class _Waiting(Struct, frozen=True):
-    """A status to be written. `uid`: of the object that it is about; `rank`: the smaller, the sooner."""
+    """A status to be written. `uid`: of the object that it is about; `rank`: the smaller, the sooner, among those that
+    were tried as often, of which those with the fewest `tries` go first."""
 
     site: str
     uid: str
     status: Mapping[str, Any]
     rank: int
+    tries: int = 0
 
 
 class _Sent(Struct, frozen=True):
-    """A status that the mirror may not have yet, and the version of its object."""
+    """A status that the mirror may not have yet, and the version of its object. `until` when that is believed: versions
+    are smaller again after etcd was restored from a backup, and what was written since is not there."""
 
     version: int
     status: Mapping[str, Any]
+    until: float
 
 
 class Publisher:
@@ -74,7 +85,9 @@ class Publisher:
     `mirrored`: an object as the mirror has it; `held`: whether the lease of a site is ours, without which no status is
     written; `wait`: the seconds to wait after an attempt, given whether it worked (then 0); `instance`: who writes, in
     events. While the API is away, the newest status of each object waits, and so do the newest events; those that are
-    dropped are counted in `lost`. Namespaces have their events written in turn, and so have Sites.
+    dropped are counted in `lost`, as are those of whoever has too many. Namespaces have their events written in turn,
+    and so have Sites. What the API does not take of one object, such as one that is as large as etcd allows, delays
+    nothing about others. `now`: seconds that never go back.
     """
 
     def __init__(
@@ -84,18 +97,22 @@ class Publisher:
         held: Callable[[str], bool],
         wait: Callable[[bool], float],
         instance: str,
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self._api, self._mirrored, self._held, self._wait, self._instance = api, mirrored, held, wait, instance
+        self._now = now
         self._statuses: dict[ObjectKey, _Waiting] = {}
         self._sent: dict[ObjectKey, _Sent] = {}
         self._events = EventQueue[_Told]()
         self._counts: OrderedDict[str, int] = OrderedDict()
+        self._made: dict[str, tuple[float, int]] = {}  # since when, and how many new events, by owner
+        self._too_many = 0
         self._due, self._events_due = asyncio.Event(), asyncio.Event()
 
     @property
     def lost(self) -> int:
         """How many events were dropped."""
-        return self._events.lost
+        return self._events.lost + self._too_many
 
     def known(self, key: ObjectKey) -> Mapping[str, Any]:
         """Return the status that an object has, or will have once all is written; empty: none."""
@@ -110,18 +127,22 @@ class Publisher:
     def _is_ahead(self, key: ObjectKey) -> bool:
         """Return whether the mirror does not have yet what was sent last about an object that is there."""
         seen, sent = self._mirrored(key), self._sent.get(key)
-        return sent is not None and seen is not None and int(seen.metadata.resource_version) < sent.version
+        if sent is None or seen is None or self._now() >= sent.until:
+            return False
+        return int(seen.metadata.resource_version) < sent.version
 
     def publish(self, objects: SiteObjects, statuses: Mapping[ObjectKey, Mapping[str, Any]]) -> None:
         """Have those written that differ, those that got worse first. `objects`: those that they are about."""
         self._sent = {key: sent for key, sent in self._sent.items() if self._is_ahead(key)}  # or it is gone
+        fresh = {}
         for key, status in statuses.items():
             known = self.known(key)
             if not same(status, known):
                 uid = objects.seen[key].metadata.uid
-                self._statuses[key] = _Waiting(objects.site, uid, status, severity(known) - severity(status))
-        if self._statuses:
-            self._statuses = dict(sorted(self._statuses.items(), key=lambda item: item[1].rank))
+                fresh[key] = _Waiting(objects.site, uid, status, severity(known) - severity(status))
+        if fresh:
+            waiting = (self._statuses | fresh).items()
+            self._statuses = dict(sorted(waiting, key=lambda item: (item[1].tries, item[1].rank)))
             self._due.set()
 
     def tell(self, key: ObjectKey, uid: str, reported: ReportedEvent) -> None:
@@ -144,21 +165,36 @@ class Publisher:
     async def _write_statuses(self) -> None:
         while True:
             await self._due.wait()
-            self._due.clear()
             while self._statuses:
+                self._due.clear()
                 first = list(islice(self._statuses.items(), _AT_ONCE))
-                done = await gather_all(self._write(key, waiting) for key, waiting in first)
-                if (seconds := self._wait(all(done))) > 0:
-                    await asyncio.sleep(seconds)
+                errors = await gather_all(self._write(key, waiting) for key, waiting in first)
+                is_new = any(not waiting.tries for _, waiting in first)
+                await self._after(errors, self._due, others=is_new)
+            self._due.clear()
 
-    async def _write(self, key: ObjectKey, waiting: _Waiting) -> bool:
-        """Write a status, if its site is ours and its object is there; return whether the API answered as it should."""
+    async def _after(self, errors: Collection[APIError | None], due: asyncio.Event, *, others: bool) -> None:
+        """Wait as long as is due after some attempts: while the API is away, or, if none worked and there are no
+        `others`, until there are."""
+        if None in errors:
+            self._wait(True)
+        failed = [error for error in errors if error is not None]
+        if any(error.status in _AWAY for error in failed):
+            await asyncio.sleep(max(self._wait(False), *(error.wait for error in failed)))
+        elif failed and None not in errors and not others:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._wait(False)):
+                    await due.wait()
+
+    async def _write(self, key: ObjectKey, waiting: _Waiting) -> APIError | None:
+        """Write a status, if its site is ours and its object is there; return why it is to be tried again."""
         metadata = {"name": key.name} | ({"namespace": key.namespace} if key.namespace else {})
         body = {"apiVersion": "vdvs.io/v1", "kind": key.kind.value, "metadata": metadata, "status": waiting.status}
         try:
             if self._held(waiting.site) and self._is_there(key, waiting.uid):
                 made = await self._api.apply(f"{path(KINDS[key.kind].plural, key.namespace, key.name)}/status", body)
-                self._sent[key] = _Sent(int(made["metadata"]["resourceVersion"]), waiting.status)
+                version = int(made["metadata"]["resourceVersion"])
+                self._sent[key] = _Sent(version, waiting.status, self._now() + _BELIEVED)
         except APIError as error:
             if error.status in _REFUSED:
                 _log.error("the status of %s is not written, which is a bug in vdvs: %s", key, error)
@@ -166,11 +202,11 @@ class Publisher:
                 _log.info("the status of %s is not written yet: %s", key, error)
                 if self._statuses.get(key) is waiting:  # behind the others, which may be accepted
                     del self._statuses[key]
-                    self._statuses[key] = replace(waiting, rank=waiting.rank + _LATER)
-                return False
+                    self._statuses[key] = replace(waiting, tries=waiting.tries + 1)
+                return error
         if self._statuses.get(key) is waiting:  # else there is a newer one by now
             del self._statuses[key]
-        return True
+        return None
 
     def _is_there(self, key: ObjectKey, uid: str) -> bool:
         """Return whether an object is still the same one. The API itself compares no UID when a status is applied."""
@@ -178,31 +214,51 @@ class Publisher:
         return seen is not None and seen.metadata.uid == uid
 
     async def _write_events(self) -> None:
+        failed: set[str] = set()  # owners, since all were tried
         while True:
             await self._events_due.wait()
-            self._events_due.clear()
             while self._events:
+                self._events_due.clear()
                 owner, first = self._events.first()
-                worked = await self._write_event(first)
-                if worked:
+                if first.name not in self._counts and not self._has_room(owner):
+                    self._events.served(owner, first)
+                    continue
+                if (error := await self._write_event(first)) is None:
+                    failed.discard(owner)
                     self._events.served(owner, first)
                 else:
+                    failed.add(owner)
                     self._events.pass_turn(owner)
-                if (seconds := self._wait(worked)) > 0:
-                    await asyncio.sleep(seconds)
+                others = not self._events.owners <= failed
+                await self._after([error], self._events_due, others=others)
+                if not others:
+                    failed.clear()
+            self._events_due.clear()
 
-    async def _write_event(self, told: _Told) -> bool:
-        """Write an event; return whether it is done with."""
+    def _has_room(self, owner: str) -> bool:
+        """Return whether an owner may have one more event: each edit of a manifest makes one, and etcd is of all."""
+        now = self._now()
+        since, made = self._made.get(owner, (now, 0))
+        if now >= since + _HOUR:
+            since, made = now, 0
+        self._made[owner] = since, made + 1
+        if made == _MOST_AN_HOUR:
+            _log.warning("events of %s are not written any more for up to an hour: there are too many", owner)
+        self._too_many += made >= _MOST_AN_HOUR
+        return made < _MOST_AN_HOUR
+
+    async def _write_event(self, told: _Told) -> APIError | None:
+        """Write an event; return why it is to be tried again."""
         try:
             count = await self._counted(told)
         except APIError as error:
             _log.info("an event on %s is not written: %s", told.name, error)
-            return error.status in (*_REFUSED, *_GONE, HTTPStatus.FORBIDDEN)
+            return None if error.status in (*_REFUSED, *_GONE, HTTPStatus.FORBIDDEN) else error
         self._counts[told.name] = count
         self._counts.move_to_end(told.name)
         if len(self._counts) > _MOST_COUNTED:
             self._counts.popitem(last=False)
-        return True
+        return None
 
     async def _counted(self, told: _Told) -> int:
         """Create an event, or count it with the same one before. Return how often it happened."""
@@ -280,7 +336,7 @@ class SitePublisher:
         """Publish the statuses after a pass; see `statuses`. Nothing is computed where nothing changed."""
         now = self._clock.now()
         arguments = (_identity(objects), _found(outcome), failure, terms)
-        if arguments == self._published and self._at is not None and now - self._at < _AGAIN:
+        if arguments == self._published and self._at is not None and abs(now - self._at) < _AGAIN:
             return
         previous = {key: self._publisher.known(key) for key in objects.seen}
         made = await asyncio.to_thread(statuses, objects, outcome, failure, previous, now, terms)

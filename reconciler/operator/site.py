@@ -224,6 +224,7 @@ class SiteWatch:
         self._proposed: tuple[Diff, set[ObjectRef], Proposals] | None = None
         self._finalized: tuple[Diff, SiteManifests] | None = None
         self._finalizing: set[ObjectKey] = set()  # that are being given the finalizer
+        self._releasing: set[ObjectKey] = set()  # that are being let go
         self._background: set[asyncio.Task[None]] = set()
 
     @property
@@ -364,7 +365,10 @@ class SiteWatch:
         declared = self.seen.objects.loaded.desired
         places = {group.ref: ObjectRef(Kind.CONFIG_DB, group.config_db) for group in declared.vmgroups}
         found = await asyncio.to_thread(deletion.obstacles, outcome, going, places)
-        await gather_all([self.release(key) for ref, key in going.items() if ref not in found])
+        seen = self.seen.objects.seen
+        gone = {key: seen[key] for ref, key in going.items() if ref not in found and key not in self._releasing}
+        self._releasing |= gone.keys()
+        self._later(self._release(gone))
         return {going[ref]: obstacle for ref, obstacle in found.items()}
 
     async def _proposals(self, outcome: Outcome) -> Proposals:
@@ -405,14 +409,22 @@ class SiteWatch:
         async def some() -> None:
             for key, body in left:
                 body["metadata"]["finalizers"] = [FINALIZER]
-                await self._attempt(key, self._services.api.apply(path_of(key), body, _FINALIZING))
+                if not await self._attempt(key, self._services.api.apply(path_of(key), body, _FINALIZING)):
+                    self._finalized = None  # the next pass tries it again, whether or not anything changes until then
                 self._finalizing.discard(key)
 
         await gather_all([some() for _ in range(_AT_ONCE)])
 
-    async def release(self, key: ObjectKey) -> None:
-        """Let the API forget an object."""
-        await release(self._services.api, key, self.seen.objects.seen[key])
+    async def _release(self, gone: Mapping[ObjectKey, KubeObject]) -> None:
+        """Let the API forget objects. A webhook may make that take long, so no pass waits for it."""
+        left = iter(gone.items())
+
+        async def some() -> None:
+            for key, found in left:
+                await release(self._services.api, key, found)
+                self._releasing.discard(key)
+
+        await gather_all([some() for _ in range(_AT_ONCE)])
 
     def _spend_again(self) -> None:
         """Remove what is left of the annotations of approvals that were carried out."""
@@ -435,11 +447,14 @@ class SiteWatch:
                 metadata = {"resourceVersion": latest.metadata.resource_version, "annotations": {APPROVE: None}}
                 await self._attempt(key, self._services.api.patch(path_of(key), {"metadata": metadata}))
 
-    async def _attempt(self, key: ObjectKey, request: Any) -> None:
+    async def _attempt(self, key: ObjectKey, request: Any) -> bool:
+        """Return whether the API took the request."""
         try:
             await request
         except APIError as error:
-            _log.info("%s is tried again with the next change: %s", key, error)
+            _log.info("%s is tried again with the next pass: %s", key, error)
+            return False
+        return True
 
     def _later(self, work: Any) -> None:
         task = asyncio.create_task(work)

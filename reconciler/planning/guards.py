@@ -20,9 +20,10 @@ def permit(
     """The changes that `policy` lets through, and the others with the reason. Objects tied by a move go together.
 
     `databases`: the config DB of each vmgroup; `not_applied`: the objects whose current manifest is not known to have
-    been applied before, and why. With more changes than `policy.most` none is permitted: their input must be wrong.
-    A change that only records who applied an object in sync, or what its VMs are called now, is permitted, or left out
-    without a reason.
+    been applied before, and why. With more changes than `policy.most` their input must be wrong: those that manifests
+    ask for anew are not permitted, so that whoever edits many keeps nobody's drift from being healed; and if the others
+    are still more, none is. A change that only records who applied an object in sync, or what its VMs are called now,
+    is permitted, or left out without a reason.
 
     Of a change that is held back as a whole, or blocked, a policy that heals still permits the part that only takes
     back what was added (`Change.taking_back`), unless the object itself is held, or there are too many. So does one
@@ -39,6 +40,44 @@ def permit(
     allowed = {change.ref for change in candidates} - refused.keys()
     spared = _spared(candidates, partners) if policy.braked else set()
     refused |= {ref: why for ref, why in policy.braked if ref in allowed - spared}
+    stuck = _refuse_without_db(refused, candidates, databases)
+    _refuse_tied(refused, partners)
+    parts = {
+        change.ref: part
+        for change in diff.changes
+        if (part := _taking_back(change, policy, not_applied, whole=change.ref in allowed)) is not None
+        and change.ref not in held
+        and databases.get(change.ref, change.ref) not in stuck
+    }
+
+    def made() -> dict[ObjectRef, Change]:
+        whole = {change.ref: change for change in candidates if change.ref not in refused}
+        return {ref: part for ref, part in parts.items() if ref not in whole} | whole
+
+    if policy.most is not None and (number := len(made())) > policy.most:
+        why = _too_many(number, policy.most)
+        new = {change.ref for change in diff.changes if _is_new(change, not_applied)}
+        refused |= {ref: why for ref in made() if ref in new}
+        parts = {ref: part for ref, part in parts.items() if ref not in new}
+        _refuse_tied(refused, partners)
+        if len(left := made()) > policy.most:
+            refused |= dict.fromkeys(left, why)
+            parts = {}
+    permitted = made()
+    return (
+        tuple(
+            permitted.get(change.ref, change)
+            for change in diff.changes
+            if change.ref in permitted or _may_record(change, policy, not_applied)
+        ),
+        tuple(Withheld(ref, refused[ref]) for ref in sorted(refused, key=lambda ref: ref.sort_key)),
+    )
+
+
+def _refuse_without_db(
+    refused: dict[ObjectRef, str], candidates: list[Change], databases: Mapping[ObjectRef, ObjectRef]
+) -> set[ObjectRef]:
+    """Refuse, too, what is in a config DB that is not made or not upgraded in this pass, and return those."""
     not_made = {change.ref for change in candidates if _creates_db(change) and change.ref in refused}
     still_old = {change.ref for change in candidates if upgrades_db(change) and change.ref in refused}
     for change in candidates:
@@ -46,33 +85,17 @@ def permit(
             refused[change.ref] = f"its {db} is not there and is not made in this pass"
         elif change.ref not in refused and db in still_old:
             refused[change.ref] = f"its {db} has an old schema and is not upgraded in this pass"
+    return not_made | still_old
+
+
+def _refuse_tied(refused: dict[ObjectRef, str], partners: Mapping[ObjectRef, set[ObjectRef]]) -> None:
+    """Refuse, too, what is tied to what is refused."""
     pending = list(refused)
     while pending:
         cause = pending.pop()
         for ref in sorted(ref for ref in partners.get(cause, ()) if ref not in refused):
             refused[ref] = f"a VM moves between it and {cause}, which is held back"
             pending.append(ref)
-    stuck = not_made | still_old
-    parts = {
-        change.ref: part
-        for change in diff.changes
-        if (part := _taking_back(change, policy, not_applied, whole=change.ref in allowed)) is not None
-        and (change.ref in refused or change.op not in _WRITABLE)
-        and change.ref not in held
-        and databases.get(change.ref, change.ref) not in stuck
-    }
-    left = [change.ref for change in candidates if change.ref not in refused] + list(parts)
-    if policy.most is not None and len(left) > policy.most:
-        refused |= dict.fromkeys(left, _too_many(len(left), policy.most))
-        parts = {}
-    permitted = tuple(
-        parts.get(change.ref, change)
-        for change in diff.changes
-        if change.ref in parts
-        or (change.op in _WRITABLE and change.ref not in refused)
-        or _may_record(change, policy, not_applied)
-    )
-    return permitted, tuple(Withheld(ref, refused[ref]) for ref in sorted(refused, key=lambda ref: ref.sort_key))
 
 
 def _taking_back(change: Change, policy: Policy, not_applied: Mapping[ObjectRef, str], *, whole: bool) -> Change | None:
@@ -84,6 +107,12 @@ def _taking_back(change: Change, policy: Policy, not_applied: Mapping[ObjectRef,
     if part is None or policy.config_db_lifecycle:
         return None
     return part if whole or _refusal(part, policy, waiting) is None else None
+
+
+def _is_new(change: Change, not_applied: Mapping[ObjectRef, str]) -> bool:
+    """Return whether manifests ask for a change, and not what was applied last."""
+    drifted = change.taking_back is not None and change.taking_back.applied
+    return change.op is Op.DELETE or (change.ref in not_applied and not drifted)
 
 
 def _spared(candidates: list[Change], partners: Mapping[ObjectRef, set[ObjectRef]]) -> set[ObjectRef]:

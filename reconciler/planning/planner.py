@@ -45,7 +45,8 @@ def plan(diff: Diff, resolved: Resolved, observed: Observed, policy: Policy, sta
         asked = in_force(resolved, observed).items()
         alone = tuple((ref, f"its annotation vdvs.io/reconcile is {mode}") for ref, mode in asked)
         policy = replace(policy, held=(*alone, *policy.held))
-    pending = not_applied(as_applied(resolved, observed), observed) if policy.only_applied else {}
+    asks = policy.only_applied or policy.most is not None
+    pending = not_applied(as_applied(resolved, observed), observed) if asks else {}
     permitted, withheld = permit(diff, policy, owners, pending)
     moves, apart = plan_moves(diff, permitted, resolved, observed)
     permitted = tuple(change for change in permitted if change.ref not in {held.ref for held in apart})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -490,6 +491,32 @@ def test_what_a_server_says_is_one_line_of_bounded_length() -> None:
             assert (raised.value.status, raised.value.reason) == (500, "Because")
 
     play(scenario)
+
+
+def test_all_else_goes_on_while_what_is_nested_too_deeply_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second for each change of an object as large as etcd takes: the leases would be lost."""
+    flattened, began, other = requests._flattened, threading.Event(), threading.Event()
+
+    def slow(text: bytes) -> bytes:
+        began.set()
+        assert other.wait(SOON), "nothing else has its turn"
+        return flattened(text)
+
+    async def scenario(scene: Scene) -> None:
+        async with asyncio.timeout(SOON):
+            while not began.is_set():
+                await asyncio.sleep(0.001)
+            other.set()
+        await scene.until(a=1, b=1, c=1, deep=2)
+
+    def prepare(fake: FakeAPI) -> None:
+        three(fake)
+        metadata = b'{"name": "deep", "namespace": "team-a", "resourceVersion": "9", "managedFields": '
+        deep = metadata + b"[" * 3000 + b"]" * 3000 + b"}"
+        fake.watches.append(said(b'{"type": "ADDED", "object": {"metadata": ' + deep + b', "spec": 2}}\n'))
+
+    monkeypatch.setattr(requests, "_flattened", slow)
+    play(scenario, prepare)
 
 
 def test_a_redirection_is_not_followed() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from reconciler.controller.mode import Mode
 from reconciler.model.events import Event, EventKind, ReportedEvent
 from reconciler.model.refs import Kind
 from reconciler.operator import publish
@@ -17,9 +19,10 @@ from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.connection.objects import KubeObject
 from reconciler.operator.event_queue import MOST_WAITING
 from reconciler.operator.keys import ObjectKey
-from reconciler.operator.publish import Publisher
+from reconciler.operator.publish import Publisher, SitePublisher
 from reconciler.operator.source import SiteObjects
-from tests.operator.looks import NOON, kube_object, look, objects_of, site_of
+from reconciler.operator.status import Terms
+from tests.operator.looks import NOON, kube_object, look, objects_of, outcome_of, site_of
 
 
 class Server(API):
@@ -32,6 +35,8 @@ class Server(API):
         self.statuses: dict[str, Any] = {}
         self.version = 1
         self.refused: set[str] = set()
+        self.too_large: set[str] = set()
+        self.wait = 0.0  # seconds that it asks for where it refuses
 
     async def apply(
         self, path: str, body: dict[str, Any], _manager: str = "vdvs", _force: bool = True
@@ -53,9 +58,11 @@ class Server(API):
         self.begun += 1
         await asyncio.sleep(0)
         self.asked.append(path)
-        status = self.answers.pop(0) if self.answers else 403 if path.rsplit("/", 2)[1] in self.refused else 200
+        name = path.rsplit("/", 2)[1]
+        usual = 403 if name in self.refused else 500 if name in self.too_large else 200
+        status = self.answers.pop(0) if self.answers else usual
         if status != 200:
-            raise APIError(status, "Refused", "why")
+            raise APIError(status, "Refused", "why", self.wait)
 
 
 def group(number: int) -> ObjectKey:
@@ -146,6 +153,26 @@ def test_what_was_sent_of_objects_that_come_and_go_is_forgotten() -> None:
     assert kept() <= 2
 
 
+def test_a_status_that_a_restored_etcd_does_not_have_is_written_again() -> None:
+    """Versions begin again at those of the backup, and say nothing of what was written before."""
+    server, now = Server(), [0.0]
+    server.version = 1_000_000
+    one = Publisher(server, seen(g0="False"), lambda _site: True, never_again, "test", lambda: now[0])
+
+    async def both() -> None:
+        running = asyncio.create_task(one.run())
+        for _ in range(2):
+            one.publish(objects(), {group(0): status("True")})
+            while not one.idle:
+                await asyncio.sleep(0)
+            now[0] += 24 * 3600
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(both(), 20))
+    assert len(server.asked) == 2
+
+
 @pytest.mark.parametrize("answer", [404, 409, 422])
 def test_nothing_is_retried_that_cannot_work(answer: int) -> None:
     server = Server(answer)
@@ -169,6 +196,94 @@ def test_objects_that_are_refused_do_not_hold_up_the_others(monkeypatch: pytest.
 
     run(one, work)
     assert len(server.statuses) == 6
+
+
+def never_again(worked: bool) -> float:
+    return 0.0 if worked else 3600.0
+
+
+def test_an_object_that_has_no_room_for_a_status_delays_nobody_s() -> None:
+    """Whoever may create objects can make one as large as etcd takes: each write to it is an error of the server."""
+    server = Server()
+    server.too_large = {f"g{number}" for number in range(40)}
+    one = Publisher(server, seen(), lambda _site: True, never_again, "test")
+
+    async def written(number: int) -> None:
+        while f"g{number}" not in server.statuses:
+            await asyncio.sleep(0)
+
+    async def together() -> None:
+        running = asyncio.create_task(one.run())
+        one.publish(objects(41), {group(number): status("True") for number in range(41)})
+        await written(40)
+        while len(server.asked) < 41:
+            await asyncio.sleep(0)
+        one.publish(objects(42), {group(41): status("True")})
+        await written(41)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(together(), 20))
+
+
+def test_a_namespace_whose_events_are_refused_delays_nobody_s() -> None:
+    server = Server()
+    server.too_large = {"refused"}
+    one = Publisher(server, seen(), lambda _site: True, never_again, "test")
+
+    def tell(namespace: str) -> None:
+        key = ObjectKey(Kind.VMGROUP, namespace, "g")
+        one.tell(key, "uid", ReportedEvent(NOON, Event(EventKind.BLOCKED, None, "reason")))
+
+    async def asked(*last: str) -> None:
+        while [path.split("/")[5] for path in server.asked[-len(last) :]] != [*last]:
+            await asyncio.sleep(0)
+
+    async def together() -> None:
+        running = asyncio.create_task(one.run())
+        tell("refused")
+        tell("first")
+        await asked("refused", "first", "refused")
+        tell("second")
+        await asked("second")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(together(), 20))
+
+
+@pytest.mark.parametrize(
+    ("answer", "ours", "its"),
+    [(0, 3600.0, 0.0), (429, 0.0, 3600.0), (502, 3600.0, 0.0), (503, 1.0, 3600.0), (504, 3600.0, 1.0)],
+)
+def test_a_server_that_is_away_is_asked_for_few_at_a_time(
+    answer: int, ours: float, its: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not before it asks for it."""
+    monkeypatch.setattr(publish, "_AT_ONCE", 2)
+    server = Server(*([answer] * 100))
+    server.wait = its
+    waits: list[bool] = []
+
+    def wait(worked: bool) -> float:
+        waits.append(worked)
+        return ours
+
+    one = Publisher(server, seen(), lambda _site: True, wait, "test")
+
+    async def together() -> None:
+        running = asyncio.create_task(one.run())
+        one.publish(objects(6), {group(number): status("True") for number in range(6)})
+        while not waits:
+            await asyncio.sleep(0)
+        one.publish(objects(6), {group(number): status("False") for number in range(6)})
+        for _ in range(10):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(together(), 20))
+    assert (len(server.asked), waits) == (2, [False])
 
 
 def test_nothing_is_written_for_a_site_that_is_not_ours() -> None:
@@ -227,3 +342,54 @@ def test_an_event_that_is_dropped_while_it_is_written_is_not_lost() -> None:
 
     run(one, work)
     assert (len(server.asked), one.lost) == (MOST_WAITING + 1, 0)
+
+
+def test_a_namespace_cannot_fill_etcd_with_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever edits a manifest again and again makes an event of each edit, which the server keeps for an hour."""
+    monkeypatch.setattr(publish, "_MOST_AN_HOUR", 5)
+    server, now = Server(), [0.0]
+    one = Publisher(server, seen(), lambda _site: True, lambda _worked: 0.0, "test", lambda: now[0])
+
+    async def made(namespace: str, *texts: str) -> int:
+        before = len(server.asked)
+        for text in texts:
+            key = ObjectKey(Kind.VMGROUP, namespace, "g")
+            one.tell(key, "uid", ReportedEvent(NOON, Event(EventKind.BLOCKED, None, text)))
+        while not one.idle:
+            await asyncio.sleep(0)
+        return len(server.asked) - before
+
+    async def told() -> None:
+        running = asyncio.create_task(one.run())
+        assert await made("loud", *(f"edit {number}" for number in range(20))) == 5
+        assert await made("quiet", "one") == 1
+        assert await made("loud", "edit 0") == 1, "one that is there is counted"
+        assert await made("loud", "another") == 0
+        assert one.lost == 16
+        now[0] += 3600
+        assert await made("loud", "another") == 1
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(told(), 20))
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_statuses_are_compared_again_after_the_clock_was_put_right(hours: int) -> None:
+    found, times = look(*site_of()), [NOON, NOON + timedelta(hours=hours)]
+    server, there = Server(), objects_of(found.resolved)
+
+    class Clock:
+        def now(self) -> datetime:
+            return times.pop(0)
+
+    async def passes() -> None:
+        one = publisher(server)
+        site = SitePublisher(one, lambda: there, lambda: Terms(Mode()), Clock())
+        for _ in range(2):
+            one._sent.clear()  # somebody has written all statuses since
+            await site.publish(outcome_of(found, Mode()), "", there, Terms(Mode()))
+            assert not one.idle
+            one._statuses.clear()
+
+    asyncio.run(passes())

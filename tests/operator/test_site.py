@@ -13,16 +13,18 @@ from msgspec.structs import replace
 from reconciler.controller.mode import Limit, Mode
 from reconciler.model.base import Risk
 from reconciler.model.errors import InventoryError, Refusal
+from reconciler.model.outcome import Outcome
 from reconciler.model.plan import REPORT_ONLY
 from reconciler.model.refs import Kind, ObjectRef
+from reconciler.operator import deletion
 from reconciler.operator import site as site_module
 from reconciler.operator.connection.api import API, APIError
 from reconciler.operator.connection.objects import KubeObject, Metadata
 from reconciler.operator.deletion import Obstacle
-from reconciler.operator.finalizers import Releases
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.site import Services, SiteManifests, SiteWatch, mode_of
 from reconciler.operator.source import Held, SiteObjects, source
+from tests.operator.looks import look, outcome_of, site_of
 
 EVERYTHING = {"names": ["*"], "kinds": ["*"], "datastores": ["*"], "folders": ["*"]}
 SITE: dict[str, Any] = {"lab": {"directory": "/lab"}, "allow": {"namespaces": [EVERYTHING]}}
@@ -172,27 +174,61 @@ def test_an_approval_that_was_given_meanwhile_is_not_removed_with_the_last_one()
     assert patched == [{"metadata": removed}]
 
 
-def test_a_finalizer_that_the_api_does_not_let_go_is_tried_less_and_less_often() -> None:
-    free = {BLUE: kube_object("blue", "team-a", {}, finalizers=["vdvs.io/config-db"])}
-    now, allowed = 0.0, False
-    tries: list[float] = []
+def test_a_finalizer_that_the_api_did_not_take_is_put_at_the_next_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else need happen until then, and without it a deletion would not be seen."""
+    manifests, outcome = SiteManifests(objects()), outcome_of(look(*site_of()), Mode())
+    monkeypatch.setattr(deletion, "applied", lambda *_: frozenset({REF}))
+    applying = manifests.objects.loaded.applying
+    assert applying is not None
+    finalized: list[str] = []
 
-    class Forbidding:
-        async def patch(self, *_: object) -> None:
-            tries.append(now)
-            if not allowed:
-                raise APIError(403, "Forbidden", "no")
+    class Busy:
+        tries = 0
 
-    releases = Releases(cast("API", Forbidding()), lambda: 1.0, lambda: now)
-    asyncio.run(releases(free))
-    for _ in range(3600):
-        now += 1.0
-        if releases.due:
-            asyncio.run(releases(free))
-    assert tries[:6] == [0, 1, 3, 7, 15, 31]
-    assert len(tries) < 25
-    asyncio.run(releases(free))
-    assert tries[-1] < now, "another change is no reason to try again"
-    allowed, now = True, now + 300
-    asyncio.run(releases(free))
-    assert (tries[-1], releases.due) == (now, False)
+        async def apply(self, path: str, *_: object) -> None:
+            self.tries += 1
+            if self.tries <= 2:
+                raise APIError(429, "TooManyRequests", "later")
+            finalized.append(path.rsplit("/", 1)[1])
+
+    async def passes() -> None:
+        services = Services(cast("API", Busy()), cast("Any", None), lambda _: bool, asyncio.Semaphore(1), print, None)
+        watch = SiteWatch(manifests, services, ())
+        for _ in range(2):
+            await watch._finalize(outcome, applying)
+            await asyncio.gather(*watch._background)
+
+    asyncio.run(passes())
+    assert finalized == ["blue", "lab"]
+
+
+def test_a_pass_does_not_wait_until_the_api_lets_go_what_was_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook of one namespace may take long, and a site is of many."""
+    manifests, outcome = SiteManifests(objects(**GOING)), outcome_of(look(*site_of()), Mode())
+    applying = manifests.objects.loaded.applying
+    assert applying is not None
+    asked: list[str] = []
+    answer = asyncio.Event()
+
+    async def removed(*_: object) -> Outcome:
+        return outcome
+
+    class Slow:
+        async def patch(self, path: str, _: Mapping[str, Any]) -> None:
+            asked.append(path.rsplit("/", 1)[1])
+            await answer.wait()
+
+    async def passes() -> None:
+        services = Services(cast("API", Slow()), cast("Any", None), lambda _: bool, asyncio.Semaphore(1), print, None)
+        watch = SiteWatch(manifests, services, ())
+        for _ in range(2):
+            desired = manifests.objects.loaded.desired
+            assert await watch._remove(desired, cast("Any", None), applying, manifests.to_remove()) == {}
+            await asyncio.sleep(0)
+        answer.set()
+        await asyncio.gather(*watch._background)
+
+    monkeypatch.setattr(site_module, "reconcile", removed)
+    monkeypatch.setattr(deletion, "obstacles", lambda *_: {})
+    asyncio.run(asyncio.wait_for(passes(), 20))
+    assert asked == ["blue"]

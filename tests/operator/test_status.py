@@ -224,6 +224,27 @@ def test_too_many_changes_are_held_back() -> None:
     assert "--max-changes" in status["conditions"][0]["message"]
 
 
+MIXED = {"shared": {"allowCreate": True, "volumeMaxSize": "5MB", "volumeTotalSize": "900MB"}}  # takes, and gives
+
+
+@pytest.mark.parametrize("edit", [{"description": "new"}, {"access": MIXED}], ids=["safe", "mixed"])
+def test_whoever_edits_too_many_objects_keeps_nobody_s_drift_from_being_healed(edit: dict[str, Any]) -> None:
+    edited = {"g2": {"vms": ["vm2"]}, "g3": {"vms": ["vm4"]}}
+    wanted = {
+        "vmgroups": {**DECLARED["vmgroups"], **{name: {**each, **edit} for name, each in edited.items()}},
+        "digests": {f"vmgroup/{name}": "edited" for name in edited},
+    }
+    rows = {name: {**each, "access": {"shared": [1, 0, 500]}} for name, each in edited.items()}
+    rows |= {"g1": {"vms": ["vm1", "vm3"]}}
+    records = [*APPLIED, *([f"vmgroup/{name}", f"id-{name}", "team"] for name in edited)]
+    found = look(*site_of(wanted, {"config_dbs": {"shared": {"vmgroups": rows, "records": records}}}))
+    allowed = Mode(True, frozenset({Risk.SAFE, Risk.RESTRICTS}))
+    policy = replace(allowed.policy(objects_of(found.resolved).loaded.desired, ()), most=1)
+    steps = plan(found.diff, found.resolved, found.observed, policy)
+    assert [action.ref for step in steps.steps for action in step.actions] == [GROUP]
+    assert {held.ref.name for held in steps.withheld} == set(edited)
+
+
 @pytest.mark.parametrize("reason", Refusal)
 def test_a_held_object_is_stalled_whether_or_not_the_pass_worked(reason: Refusal) -> None:
     found = look(*site_of())

@@ -137,29 +137,29 @@ class API:
 
     async def get(self, path: str, **params: str | int) -> Object:
         """Return an object."""
-        return _decoded(_OBJECTS, await self._request("GET", path, params), path)
+        return await _decoded(_OBJECTS, await self._request("GET", path, params), path)
 
     async def create(self, path: str, body: Object) -> Object:
         """Create an object in the list at `path`; return it. An APIError with status 409: there is one already."""
-        return _decoded(_OBJECTS, await self._request("POST", path, {}, body), path)
+        return await _decoded(_OBJECTS, await self._request("POST", path, {}, body), path)
 
     async def replace(self, path: str, body: Object) -> Object:
         """Replace an object; return it. An APIError with status 409: `body` has not its latest resourceVersion."""
-        return _decoded(_OBJECTS, await self._request("PUT", path, {}, body), path)
+        return await _decoded(_OBJECTS, await self._request("PUT", path, {}, body), path)
 
     async def patch(self, path: str, body: Object) -> Object:
         """Change an object by a merge patch (RFC 7386); return it."""
-        return _decoded(_OBJECTS, await self._request("PATCH", path, {}, body, _MERGE), path)
+        return await _decoded(_OBJECTS, await self._request("PATCH", path, {}, body, _MERGE), path)
 
     async def apply(self, path: str, body: Object, manager: str = "vdvs", force: bool = True) -> Object:
         """Apply an object on the server as the owner of the fields in `body`; return it. `force`: take them from other
         owners; else that is an APIError with status 409."""
         params = {"fieldManager": manager, "force": str(force).lower()}
-        return _decoded(_OBJECTS, await self._request("PATCH", path, params, body, _APPLY), path)
+        return await _decoded(_OBJECTS, await self._request("PATCH", path, params, body, _APPLY), path)
 
     async def delete(self, path: str, **params: str | int) -> Object:
         """Delete an object; return it, or what the API says about it."""
-        return _decoded(_OBJECTS, await self._request("DELETE", path, params), path)
+        return await _decoded(_OBJECTS, await self._request("DELETE", path, params), path)
 
     async def pages(self, path: str) -> AsyncGenerator[Page, None]:
         """Yield the pages of a list. It is complete only if this ends without an error.
@@ -170,7 +170,7 @@ class API:
         while True:
             params: dict[str, str | int] = {"limit": limit} | ({"continue": further} if further else {})
             try:
-                page = _decoded(_PAGES, await self._request("GET", path, params), path)
+                page = await _decoded(_PAGES, await self._request("GET", path, params), path)
             except _TooLargeError:
                 if limit == 1:
                     raise
@@ -197,10 +197,11 @@ class API:
             async with self._reply("GET", path, params, timeout=_WATCHING) as answer:
                 accepted = True
                 while line := await _line(answer, path):
-                    event = _decoded(_EVENTS, line, path)
+                    event = await _decoded(_EVENTS, line, path)
                     if event.type == "ERROR":
                         raise _refusal(0, bytes(event.object), {}, f"a watch of {path}")
-                    yield WatchEvent(event.type, _decoded(_KUBE_OBJECTS, event.object, path))
+                    found = await _decoded(_KUBE_OBJECTS, event.object, path)
+                    yield WatchEvent(event.type, found)
         except APIError as error:
             if accepted and error.reason == "Unreachable":
                 error.reason = "Cut"
@@ -305,12 +306,12 @@ async def _line(answer: aiohttp.ClientResponse, path: str) -> bytes:
     return line
 
 
-def _decoded(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw, path: str) -> T:
+async def _decoded(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw, path: str) -> T:
     try:
         try:
             return decoder.decode(text)
         except RecursionError:
-            return decoder.decode(_flattened(bytes(text)))
+            return decoder.decode(await asyncio.to_thread(_flattened, bytes(text)))  # while the leases are renewed
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         said = f"the Kubernetes API answers {path} with what is none of its objects: {error}"
         raise APIError(0, "Malformed", said) from None

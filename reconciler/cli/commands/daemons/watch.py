@@ -47,7 +47,7 @@ def _services(command: Command) -> Command:
     "--max-changes",
     metavar="N|N%",
     default="",
-    help="Change nothing in a pass that would change more objects, or a larger share of them.",
+    help="Apply nothing in a pass that would change more objects, or a larger share; heal nothing if that alone would.",
 )
 @options.named_set
 @click.option("--prune", is_flag=True, help="Also remove what this set applied last and no longer declares.")
