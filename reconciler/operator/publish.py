@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -55,6 +56,7 @@ _NORMAL: Final = frozenset(
     }
 )  # fmt: skip
 _ACTS: Final = (EventKind.HEALED, EventKind.FAILED, EventKind.BRAKED, EventKind.EXPOSED)
+_VERSION: Final = re.compile(r"[0-9]{1,99}")
 _EVENTS_API: Final = "apis/events.k8s.io/v1"
 _log = logging.getLogger(__name__)
 
@@ -129,7 +131,7 @@ class Publisher:
         seen, sent = self._mirrored(key), self._sent.get(key)
         if sent is None or seen is None or self._now() >= sent.until:
             return False
-        return int(seen.metadata.resource_version) < sent.version
+        return _number(seen.metadata.resource_version) < sent.version
 
     def publish(self, objects: SiteObjects, statuses: Mapping[ObjectKey, Mapping[str, Any]]) -> None:
         """Have those written that differ, those that got worse first. `objects`: those that they are about."""
@@ -193,8 +195,7 @@ class Publisher:
         try:
             if self._held(waiting.site) and self._is_there(key, waiting.uid):
                 made = await self._api.apply(f"{path(KINDS[key.kind].plural, key.namespace, key.name)}/status", body)
-                version = int(made["metadata"]["resourceVersion"])
-                self._sent[key] = _Sent(version, waiting.status, self._now() + _BELIEVED)
+                self._sent[key] = _Sent(_version(made), waiting.status, self._now() + _BELIEVED)
         except APIError as error:
             if error.status in _REFUSED:
                 _log.error("the status of %s is not written, which is a bug in vdvs: %s", key, error)
@@ -220,13 +221,17 @@ class Publisher:
             while self._events:
                 self._events_due.clear()
                 owner, first = self._events.first()
-                if first.name not in self._counts and not self._has_room(owner):
+                is_new = first.name not in self._counts
+                if is_new and not self._has_room(owner):
                     self._events.served(owner, first)
                     continue
                 if (error := await self._write_event(first)) is None:
                     failed.discard(owner)
                     self._events.served(owner, first)
                 else:
+                    if is_new:  # it is not there, and is tried again
+                        since, made = self._made[owner]
+                        self._made[owner] = since, made - 1
                     failed.add(owner)
                     self._events.pass_turn(owner)
                 others = not self._events.owners <= failed
@@ -350,6 +355,16 @@ class _Told(Struct, frozen=True):
     where: str
     name: str
     body: dict[str, Any]
+
+
+def _version(made: Mapping[str, Any]) -> int:
+    """Return the version of an object that the API answered with; 0 if it is none."""
+    found = made.get("metadata")
+    return _number(found.get("resourceVersion")) if isinstance(found, dict) else 0
+
+
+def _number(version: object) -> int:
+    return int(version) if isinstance(version, str) and _VERSION.fullmatch(version) else 0
 
 
 def _identity(objects: SiteObjects) -> tuple[object, ...]:

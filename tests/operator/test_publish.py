@@ -16,7 +16,7 @@ from reconciler.model.events import Event, EventKind, ReportedEvent
 from reconciler.model.refs import Kind
 from reconciler.operator import publish
 from reconciler.operator.connection.api import API, APIError
-from reconciler.operator.connection.objects import KubeObject
+from reconciler.operator.connection.objects import KubeObject, Metadata
 from reconciler.operator.event_queue import MOST_WAITING
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher, SitePublisher
@@ -286,6 +286,31 @@ def test_a_server_that_is_away_is_asked_for_few_at_a_time(
     assert (len(server.asked), waits) == (2, [False])
 
 
+@pytest.mark.parametrize("answer", [{}, {"metadata": None}, {"metadata": {"resourceVersion": "9" * 5000}}])
+def test_an_answer_that_is_no_object_ends_nothing(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]) -> None:
+    server = Server()
+    one = publisher(server, lambda of: KubeObject(Metadata(of.name, of.namespace, f"uid-{of.name}", "?")))
+    for ready in ("True", "False"):
+        with monkeypatch.context() as odd:
+            odd.setattr(server, "apply", answering(server, answer))
+            one.publish(objects(), {group(0): status(ready)})
+            run(one)
+    one.publish(objects(), {group(1): status("True")})
+    run(one)
+    assert server.statuses == {"g0": status("False"), "g1": status("True")}
+
+
+def answering(server: Server, answer: dict[str, Any]) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """Writes a status, and says something else."""
+    taken = server.apply
+
+    async def apply(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        await taken(path, body)
+        return answer
+
+    return apply
+
+
 def test_nothing_is_written_for_a_site_that_is_not_ours() -> None:
     server = Server()
     one = publisher(server, held=False)
@@ -372,6 +397,15 @@ def test_a_namespace_cannot_fill_etcd_with_events(monkeypatch: pytest.MonkeyPatc
         await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(told(), 20))
+
+
+def test_an_event_that_is_refused_again_and_again_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "_MOST_AN_HOUR", 2)
+    server = Server(*[500] * 9)
+    one = publisher(server)
+    one.tell(group(0), "uid", ReportedEvent(NOON, Event(EventKind.BLOCKED, None, "reason")))
+    run(one)
+    assert (len(server.asked), one.lost) == (10, 0)
 
 
 @pytest.mark.parametrize("hours", [-24, 24])
