@@ -22,6 +22,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.controller.backoff import Backoff
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
 from reconciler.model.events import EventKind, Pass, ReportedEvent
@@ -48,6 +49,7 @@ _GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 _AWAY: Final = (
     0, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT
 )  # fmt: skip
+_IS_AWAY, _REFUSES = "is away", "refuses"  # what is backed off from: an object that is refused for long is no outage
 _REFUSED: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 _NORMAL: Final = frozenset(
     {
@@ -85,11 +87,11 @@ class Publisher:
     """Writes statuses and events of all sites, as long as `run` runs.
 
     `mirrored`: an object as the mirror has it; `held`: whether the lease of a site is ours, without which no status is
-    written; `wait`: the seconds to wait after an attempt, given whether it worked (then 0); `instance`: who writes, in
-    events. While the API is away, the newest status of each object waits, and so do the newest events; those that are
-    dropped are counted in `lost`, as are those of whoever has too many. Namespaces have their events written in turn,
-    and so have Sites. What the API does not take of one object, such as one that is as large as etcd allows, delays
-    nothing about others. `now`: seconds that never go back.
+    written; `backoff`: says how long to wait after what failed; `instance`: who writes, in events. While the API is
+    away, the newest status of each object waits, and so do the newest events; those that are dropped are counted in
+    `lost`, as are those of whoever has too many. Namespaces have their events written in turn, and so have Sites. What
+    the API does not take of one object, such as one that is as large as etcd allows, delays nothing about others.
+    `now`: seconds that never go back.
     """
 
     def __init__(
@@ -97,11 +99,11 @@ class Publisher:
         api: API,
         mirrored: Callable[[ObjectKey], KubeObject | None],
         held: Callable[[str], bool],
-        wait: Callable[[bool], float],
+        backoff: Backoff,
         instance: str,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        self._api, self._mirrored, self._held, self._wait, self._instance = api, mirrored, held, wait, instance
+        self._api, self._mirrored, self._held, self._backoff, self._instance = api, mirrored, held, backoff, instance
         self._now = now
         self._statuses: dict[ObjectKey, _Waiting] = {}
         self._sent: dict[ObjectKey, _Sent] = {}
@@ -179,13 +181,14 @@ class Publisher:
         """Wait as long as is due after some attempts: while the API is away, or, if none worked and there are no
         `others`, until there are."""
         if None in errors:
-            self._wait(True)
+            self._backoff.worked(_IS_AWAY)
+            self._backoff.worked(_REFUSES)
         failed = [error for error in errors if error is not None]
         if any(error.status in _AWAY for error in failed):
-            await asyncio.sleep(max(self._wait(False), *(error.wait for error in failed)))
+            await asyncio.sleep(max(self._backoff.failed(_IS_AWAY), *(error.wait for error in failed)))
         elif failed and None not in errors and not others:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._wait(False)):
+                async with asyncio.timeout(self._backoff.failed(_REFUSES)):
                     await due.wait()
 
     async def _write(self, key: ObjectKey, waiting: _Waiting) -> APIError | None:
