@@ -140,19 +140,11 @@ class Operator:
             ]
             for kind, spec in KINDS.items()
         }
-        publishing = Backoff(chance)
-
-        def wait(worked: bool) -> float:
-            if worked:
-                publishing.worked("api")
-                return 0.0
-            return publishing.failed("api")
-
         self._publisher = Publisher(
             api,
             self._object,
             lambda site: self._leases.held(site or UNASSIGNED),
-            wait,
+            Backoff(chance),
             identity,
         )
         self._mirrored = [self._namespaces, *(each for some in self._mirrors.values() for each in some)]

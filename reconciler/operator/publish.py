@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -21,6 +22,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from reconciler.controller.backoff import Backoff
 from reconciler.execution.gather import gather_all
 from reconciler.model.base import clip
 from reconciler.model.events import EventKind, Pass, ReportedEvent
@@ -47,6 +49,7 @@ _GONE: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 _AWAY: Final = (
     0, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT
 )  # fmt: skip
+_IS_AWAY, _REFUSES = "is away", "refuses"  # what is backed off from: an object that is refused for long is no outage
 _REFUSED: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 _NORMAL: Final = frozenset(
     {
@@ -55,6 +58,7 @@ _NORMAL: Final = frozenset(
     }
 )  # fmt: skip
 _ACTS: Final = (EventKind.HEALED, EventKind.FAILED, EventKind.BRAKED, EventKind.EXPOSED)
+_VERSION: Final = re.compile(r"[0-9]{1,99}")
 _EVENTS_API: Final = "apis/events.k8s.io/v1"
 _log = logging.getLogger(__name__)
 
@@ -83,11 +87,11 @@ class Publisher:
     """Writes statuses and events of all sites, as long as `run` runs.
 
     `mirrored`: an object as the mirror has it; `held`: whether the lease of a site is ours, without which no status is
-    written; `wait`: the seconds to wait after an attempt, given whether it worked (then 0); `instance`: who writes, in
-    events. While the API is away, the newest status of each object waits, and so do the newest events; those that are
-    dropped are counted in `lost`, as are those of whoever has too many. Namespaces have their events written in turn,
-    and so have Sites. What the API does not take of one object, such as one that is as large as etcd allows, delays
-    nothing about others. `now`: seconds that never go back.
+    written; `backoff`: says how long to wait after what failed; `instance`: who writes, in events. While the API is
+    away, the newest status of each object waits, and so do the newest events; those that are dropped are counted in
+    `lost`, as are those of whoever has too many. Namespaces have their events written in turn, and so have Sites. What
+    the API does not take of one object, such as one that is as large as etcd allows, delays nothing about others.
+    `now`: seconds that never go back.
     """
 
     def __init__(
@@ -95,11 +99,11 @@ class Publisher:
         api: API,
         mirrored: Callable[[ObjectKey], KubeObject | None],
         held: Callable[[str], bool],
-        wait: Callable[[bool], float],
+        backoff: Backoff,
         instance: str,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        self._api, self._mirrored, self._held, self._wait, self._instance = api, mirrored, held, wait, instance
+        self._api, self._mirrored, self._held, self._backoff, self._instance = api, mirrored, held, backoff, instance
         self._now = now
         self._statuses: dict[ObjectKey, _Waiting] = {}
         self._sent: dict[ObjectKey, _Sent] = {}
@@ -129,7 +133,7 @@ class Publisher:
         seen, sent = self._mirrored(key), self._sent.get(key)
         if sent is None or seen is None or self._now() >= sent.until:
             return False
-        return int(seen.metadata.resource_version) < sent.version
+        return _number(seen.metadata.resource_version) < sent.version
 
     def publish(self, objects: SiteObjects, statuses: Mapping[ObjectKey, Mapping[str, Any]]) -> None:
         """Have those written that differ, those that got worse first. `objects`: those that they are about."""
@@ -177,13 +181,14 @@ class Publisher:
         """Wait as long as is due after some attempts: while the API is away, or, if none worked and there are no
         `others`, until there are."""
         if None in errors:
-            self._wait(True)
+            self._backoff.worked(_IS_AWAY)
+            self._backoff.worked(_REFUSES)
         failed = [error for error in errors if error is not None]
         if any(error.status in _AWAY for error in failed):
-            await asyncio.sleep(max(self._wait(False), *(error.wait for error in failed)))
+            await asyncio.sleep(max(self._backoff.failed(_IS_AWAY), *(error.wait for error in failed)))
         elif failed and None not in errors and not others:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._wait(False)):
+                async with asyncio.timeout(self._backoff.failed(_REFUSES)):
                     await due.wait()
 
     async def _write(self, key: ObjectKey, waiting: _Waiting) -> APIError | None:
@@ -193,8 +198,7 @@ class Publisher:
         try:
             if self._held(waiting.site) and self._is_there(key, waiting.uid):
                 made = await self._api.apply(f"{path(KINDS[key.kind].plural, key.namespace, key.name)}/status", body)
-                version = int(made["metadata"]["resourceVersion"])
-                self._sent[key] = _Sent(version, waiting.status, self._now() + _BELIEVED)
+                self._sent[key] = _Sent(_version(made), waiting.status, self._now() + _BELIEVED)
         except APIError as error:
             if error.status in _REFUSED:
                 _log.error("the status of %s is not written, which is a bug in vdvs: %s", key, error)
@@ -220,13 +224,17 @@ class Publisher:
             while self._events:
                 self._events_due.clear()
                 owner, first = self._events.first()
-                if first.name not in self._counts and not self._has_room(owner):
+                is_new = first.name not in self._counts
+                if is_new and not self._has_room(owner):
                     self._events.served(owner, first)
                     continue
                 if (error := await self._write_event(first)) is None:
                     failed.discard(owner)
                     self._events.served(owner, first)
                 else:
+                    if is_new:  # it is not there, and is tried again
+                        since, made = self._made[owner]
+                        self._made[owner] = since, made - 1
                     failed.add(owner)
                     self._events.pass_turn(owner)
                 others = not self._events.owners <= failed
@@ -350,6 +358,16 @@ class _Told(Struct, frozen=True):
     where: str
     name: str
     body: dict[str, Any]
+
+
+def _version(made: Mapping[str, Any]) -> int:
+    """Return the version of an object that the API answered with; 0 if it is none."""
+    found = made.get("metadata")
+    return _number(found.get("resourceVersion")) if isinstance(found, dict) else 0
+
+
+def _number(version: object) -> int:
+    return int(version) if isinstance(version, str) and _VERSION.fullmatch(version) else 0
 
 
 def _identity(objects: SiteObjects) -> tuple[object, ...]:

@@ -421,7 +421,9 @@ class SiteWatch:
 
         async def some() -> None:
             for key, found in left:
-                await release(self._services.api, key, found)
+                latest = self._next.objects.seen.get(key, found)  # its status may have been written meanwhile
+                same = latest.metadata.uid == found.metadata.uid
+                await release(self._services.api, key, latest if same else found)
                 self._releasing.discard(key)
 
         await gather_all([some() for _ in range(_AT_ONCE)])

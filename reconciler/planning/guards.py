@@ -112,7 +112,8 @@ def _taking_back(change: Change, policy: Policy, not_applied: Mapping[ObjectRef,
 def _is_new(change: Change, not_applied: Mapping[ObjectRef, str]) -> bool:
     """Return whether manifests ask for a change, and not what was applied last."""
     drifted = change.taking_back is not None and change.taking_back.applied
-    return change.op is Op.DELETE or (change.ref in not_applied and not drifted)
+    asked = change.ref in not_applied and not drifted and not _only_recovers(change)
+    return change.op is Op.DELETE or asked
 
 
 def _spared(candidates: list[Change], partners: Mapping[ObjectRef, set[ObjectRef]]) -> set[ObjectRef]:

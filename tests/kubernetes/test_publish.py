@@ -11,6 +11,7 @@ import pytest
 from msgspec import convert
 from msgspec.structs import replace
 
+from reconciler.controller.backoff import Backoff
 from reconciler.controller.mode import Mode
 from reconciler.model.diff import Change, FieldChange, Op
 from reconciler.model.events import Event, EventKind, ReportedEvent
@@ -124,7 +125,7 @@ def publishing(
             status, body = cluster.admin.request("GET", where(of))
             return convert(body, KubeObject) if status == 200 else None
 
-        publisher = Publisher(api, mirrored, lambda _site: True, lambda worked: 0.0 if worked else 0.05, "test")
+        publisher = Publisher(api, mirrored, lambda _site: True, Backoff(lambda: 1.0, 0.05, 0.05), "test")
         running = asyncio.create_task(publisher.run())
         try:
             await work(publisher, SitePublisher(publisher, lambda: objects, lambda: Terms(HEAL), Clock()), api)

@@ -50,6 +50,28 @@ def test_each_site_goes_to_the_replica_that_should_have_it(world: World) -> None
         assert replica.leases.assigned == {site for site in SITES if owner(site, "abc") == name}
 
 
+@pytest.mark.parametrize("answer", [{}, {"metadata": None, "spec": None}, {"metadata": {}, "spec": {}}])
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_an_answer_that_is_no_lease_ends_nothing_and_is_no_permission(
+    world: World, monkeypatch: pytest.MonkeyPatch, writes: int, answer: Lease
+) -> None:
+    stored, left = world._stored, [writes]
+
+    def wrong(body: Lease) -> Lease:
+        found = stored(body)
+        left[0] -= 1
+        return found if left[0] >= 0 else copy.deepcopy(answer)
+
+    monkeypatch.setattr(world, "_stored", wrong)
+    replica = world.start("a")
+    world.advance(30)
+    assert not replica.leases.held("x")
+    monkeypatch.undo()
+    world.advance(20)
+    assert replica.leases.held("x")
+    assert replica.leases.troubles == {}
+
+
 def test_the_sites_of_a_killed_replica_are_taken_over_within_20_seconds(world: World) -> None:
     replicas = {name: world.start(name, SITES) for name in "abc"}
     world.advance(20)

@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from reconciler.controller.backoff import Backoff
 from reconciler.controller.mode import Mode
 from reconciler.model.events import Event, EventKind, ReportedEvent
 from reconciler.model.refs import Kind
 from reconciler.operator import publish
 from reconciler.operator.connection.api import API, APIError
-from reconciler.operator.connection.objects import KubeObject
+from reconciler.operator.connection.objects import KubeObject, Metadata
 from reconciler.operator.event_queue import MOST_WAITING
 from reconciler.operator.keys import ObjectKey
 from reconciler.operator.publish import Publisher, SitePublisher
 from reconciler.operator.source import SiteObjects
 from reconciler.operator.status import Terms
 from tests.operator.looks import NOON, kube_object, look, objects_of, outcome_of, site_of
+
+AT_ONCE, NEVER_AGAIN = Backoff(lambda: 1.0, 0.0), Backoff(lambda: 1.0, 3600.0, 3600.0)
+
+
+class Recording(Backoff):
+    """Keeps what it says."""
+
+    def __init__(self, first: float = 1.0) -> None:
+        super().__init__(lambda: 1.0, first, 3600.0)
+        self.waits: list[float] = []
+
+    def failed(self, key: Hashable) -> float:
+        self.waits.append(super().failed(key))
+        return self.waits[-1]
 
 
 class Server(API):
@@ -98,7 +113,7 @@ def run(publisher: Publisher, work: Callable[[], Awaitable[None]] | None = None)
 
 
 def publisher(server: Server, mirrored: Callable[[ObjectKey], Any] = seen(), held: bool = True) -> Publisher:  # noqa: B008
-    return Publisher(server, mirrored, lambda _site: held, lambda _worked: 0.0, "test")
+    return Publisher(server, mirrored, lambda _site: held, AT_ONCE, "test")
 
 
 def test_what_got_worse_is_written_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +172,7 @@ def test_a_status_that_a_restored_etcd_does_not_have_is_written_again() -> None:
     """Versions begin again at those of the backup, and say nothing of what was written before."""
     server, now = Server(), [0.0]
     server.version = 1_000_000
-    one = Publisher(server, seen(g0="False"), lambda _site: True, never_again, "test", lambda: now[0])
+    one = Publisher(server, seen(g0="False"), lambda _site: True, NEVER_AGAIN, "test", lambda: now[0])
 
     async def both() -> None:
         running = asyncio.create_task(one.run())
@@ -198,15 +213,11 @@ def test_objects_that_are_refused_do_not_hold_up_the_others(monkeypatch: pytest.
     assert len(server.statuses) == 6
 
 
-def never_again(worked: bool) -> float:
-    return 0.0 if worked else 3600.0
-
-
 def test_an_object_that_has_no_room_for_a_status_delays_nobody_s() -> None:
     """Whoever may create objects can make one as large as etcd takes: each write to it is an error of the server."""
     server = Server()
     server.too_large = {f"g{number}" for number in range(40)}
-    one = Publisher(server, seen(), lambda _site: True, never_again, "test")
+    one = Publisher(server, seen(), lambda _site: True, NEVER_AGAIN, "test")
 
     async def written(number: int) -> None:
         while f"g{number}" not in server.statuses:
@@ -226,10 +237,33 @@ def test_an_object_that_has_no_room_for_a_status_delays_nobody_s() -> None:
     asyncio.run(asyncio.wait_for(together(), 20))
 
 
+def test_an_object_that_is_refused_for_long_makes_nobody_wait_longer_for_a_server_that_is_away_for_a_moment() -> None:
+    server, backoff = Server(), Recording()
+    server.too_large, waits = {"g0"}, backoff.waits
+    one = Publisher(server, seen(), lambda _site: True, backoff, "test")
+
+    async def together() -> None:
+        running = asyncio.create_task(one.run())
+        for number in range(9):
+            one.publish(objects(), {group(0): status(str(number))})
+            while len(waits) <= number:
+                await asyncio.sleep(0)
+        server.answers = [503]
+        one.publish(objects(), {group(1): status("True")})
+        while len(waits) <= 9:
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(together(), 20))
+    assert waits[8] > 200
+    assert waits[9] == 1
+
+
 def test_a_namespace_whose_events_are_refused_delays_nobody_s() -> None:
     server = Server()
     server.too_large = {"refused"}
-    one = Publisher(server, seen(), lambda _site: True, never_again, "test")
+    one = Publisher(server, seen(), lambda _site: True, NEVER_AGAIN, "test")
 
     def tell(namespace: str) -> None:
         key = ObjectKey(Kind.VMGROUP, namespace, "g")
@@ -263,18 +297,13 @@ def test_a_server_that_is_away_is_asked_for_few_at_a_time(
     monkeypatch.setattr(publish, "_AT_ONCE", 2)
     server = Server(*([answer] * 100))
     server.wait = its
-    waits: list[bool] = []
-
-    def wait(worked: bool) -> float:
-        waits.append(worked)
-        return ours
-
-    one = Publisher(server, seen(), lambda _site: True, wait, "test")
+    backoff = Recording(ours)
+    one = Publisher(server, seen(), lambda _site: True, backoff, "test")
 
     async def together() -> None:
         running = asyncio.create_task(one.run())
         one.publish(objects(6), {group(number): status("True") for number in range(6)})
-        while not waits:
+        while not backoff.waits:
             await asyncio.sleep(0)
         one.publish(objects(6), {group(number): status("False") for number in range(6)})
         for _ in range(10):
@@ -283,7 +312,32 @@ def test_a_server_that_is_away_is_asked_for_few_at_a_time(
         await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(together(), 20))
-    assert (len(server.asked), waits) == (2, [False])
+    assert (len(server.asked), backoff.waits) == (2, [ours])
+
+
+@pytest.mark.parametrize("answer", [{}, {"metadata": None}, {"metadata": {"resourceVersion": "9" * 5000}}])
+def test_an_answer_that_is_no_object_ends_nothing(monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]) -> None:
+    server = Server()
+    one = publisher(server, lambda of: KubeObject(Metadata(of.name, of.namespace, f"uid-{of.name}", "?")))
+    for ready in ("True", "False"):
+        with monkeypatch.context() as odd:
+            odd.setattr(server, "apply", answering(server, answer))
+            one.publish(objects(), {group(0): status(ready)})
+            run(one)
+    one.publish(objects(), {group(1): status("True")})
+    run(one)
+    assert server.statuses == {"g0": status("False"), "g1": status("True")}
+
+
+def answering(server: Server, answer: dict[str, Any]) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """Writes a status, and says something else."""
+    taken = server.apply
+
+    async def apply(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        await taken(path, body)
+        return answer
+
+    return apply
 
 
 def test_nothing_is_written_for_a_site_that_is_not_ours() -> None:
@@ -348,7 +402,7 @@ def test_a_namespace_cannot_fill_etcd_with_events(monkeypatch: pytest.MonkeyPatc
     """Whoever edits a manifest again and again makes an event of each edit, which the server keeps for an hour."""
     monkeypatch.setattr(publish, "_MOST_AN_HOUR", 5)
     server, now = Server(), [0.0]
-    one = Publisher(server, seen(), lambda _site: True, lambda _worked: 0.0, "test", lambda: now[0])
+    one = Publisher(server, seen(), lambda _site: True, AT_ONCE, "test", lambda: now[0])
 
     async def made(namespace: str, *texts: str) -> int:
         before = len(server.asked)
@@ -372,6 +426,15 @@ def test_a_namespace_cannot_fill_etcd_with_events(monkeypatch: pytest.MonkeyPatc
         await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(told(), 20))
+
+
+def test_an_event_that_is_refused_again_and_again_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "_MOST_AN_HOUR", 2)
+    server = Server(*[500] * 9)
+    one = publisher(server)
+    one.tell(group(0), "uid", ReportedEvent(NOON, Event(EventKind.BLOCKED, None, "reason")))
+    run(one)
+    assert (len(server.asked), one.lost) == (10, 0)
 
 
 @pytest.mark.parametrize("hours", [-24, 24])

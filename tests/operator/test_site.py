@@ -232,3 +232,36 @@ def test_a_pass_does_not_wait_until_the_api_lets_go_what_was_removed(monkeypatch
     monkeypatch.setattr(deletion, "obstacles", lambda *_: {})
     asyncio.run(asyncio.wait_for(passes(), 20))
     assert asked == ["blue"]
+
+
+def test_what_waits_for_its_turn_is_let_go_though_its_status_is_written_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else each of thousands that are deleted at once is refused, as it has changed, and waits for the next pass."""
+    found, outcome = objects(**GOING), outcome_of(look(*site_of()), Mode())
+    metadata = replace(found.seen[BLUE].metadata, resource_version="2")
+    written = SiteManifests(replace(found, seen={**found.seen, BLUE: replace(found.seen[BLUE], metadata=metadata)}))
+    asked: list[str] = []
+
+    async def removed(*_: object) -> Outcome:
+        return outcome
+
+    class Patched:
+        async def patch(self, _: str, body: Mapping[str, Any]) -> None:
+            asked.append(body["metadata"]["resourceVersion"])
+
+    async def passes() -> None:
+        services = Services(
+            cast("API", Patched()), cast("Any", None), lambda _: bool, asyncio.Semaphore(1), print, None
+        )
+        watch = SiteWatch(SiteManifests(found), services, ())
+        applying = found.loaded.applying
+        assert applying is not None
+        await watch._remove(found.loaded.desired, cast("Any", None), applying, watch.seen.to_remove())
+        watch.feed(written)
+        await asyncio.gather(*watch._background)
+
+    monkeypatch.setattr(site_module, "reconcile", removed)
+    monkeypatch.setattr(deletion, "obstacles", lambda *_: {})
+    asyncio.run(passes())
+    assert asked == ["2"]

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from reconciler.controller.narrowing import narrowed
 from reconciler.controller.transitions import MOST_UNDECLARED, Look, transitions
+from reconciler.lab.breakage import break_lab
 from reconciler.loader import load
 from reconciler.model.base import Risk
 from reconciler.model.diff import Op
@@ -203,6 +204,19 @@ def test_a_deleted_vmgroup_whose_vms_default_serves_with_more_rights_is_told_whi
     told = [event.message for event in events if event.kind is EventKind.EXPOSED]
     assert len(told) == 1
     assert "photon-01, photon-02 (from _DEFAULT) may create, delete and mount without limit" in told[0]
+
+
+def test_whoever_edits_too_many_objects_keeps_no_interrupted_write_from_being_rolled_back(site: LabSite) -> None:
+    """Until then nobody knows what is in the config DB, so nothing of it is healed."""
+    site.sql("UPDATE privileges SET max_volume_size = 0")
+    break_lab(site.lab, "db-hot-journal")
+    site.write(SEED.replace("mode: MultiNode", "mode: MultiNode, backups: {keep: 7}"))
+    for host in ("esxiz10", "esxiz20"):
+        site.write_host(host, "{service: {state: Running, logLevel: DEBUG}}")
+    applies = frozenset(Risk) - {Risk.DESTROYS}
+    for _ in range(2):
+        site.reconcile(replace(HEAL, risks=applies, only_applied=frozenset(), most=1), TEAM)
+    assert site.sql(LIMITS) == [(1, 200, 5120)]
 
 
 PUSHED = {

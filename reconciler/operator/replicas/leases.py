@@ -53,22 +53,27 @@ def boottime() -> float:
 
 
 class _Seen(Struct, frozen=True):
-    """A lease as it was last seen, and `since` when, by our clock, it has been seen unchanged."""
+    """A lease as it was last seen, and `since` when, by our clock, it has been seen unchanged. One that is none is
+    nobody's."""
 
     document: Mapping[str, Any]
     since: float
 
     @property
     def version(self) -> str:
-        return str(self.document["metadata"]["resourceVersion"])
+        return self._text("metadata", "resourceVersion")
 
     @property
     def holder(self) -> str:
-        return str(self.document["spec"].get("holderIdentity") or "")
+        return self._text("spec", "holderIdentity")
 
     @property
     def renewed(self) -> str:
-        return str(self.document["spec"].get("renewTime") or "")
+        return self._text("spec", "renewTime")
+
+    def _text(self, part: str, name: str) -> str:
+        found = self.document.get(part)
+        return str(found.get(name) or "") if isinstance(found, dict) else ""
 
 
 class _Hold:
@@ -283,8 +288,11 @@ class Leases:
             document = await self._api.create(self._at(), body)
         else:
             document = await self._api.replace(self._at(name), body)
+        written = _Seen(document, self._now())
+        if (written.holder, written.renewed) != (holder, renewed):
+            raise APIError(0, "Malformed", "the Kubernetes API answers with another lease than was written")
         self._sent[name] = deque([renewed], _UNANSWERED)
-        self._seen[name] = _Seen(document, self._now())
+        self._seen[name] = written
 
     async def _attempted(self, name: str, attempt: Any) -> bool:
         """Return whether it worked. A lease that somebody else has written is not held any more."""
