@@ -146,6 +146,7 @@ def test_kinds_names_and_json(applied: LabSite, monkeypatch: pytest.MonkeyPatch)
     assert len(data["items"]) == 4
     assert "did you mean" in export(applied, "host", "esxiz11").stderr
     monkeypatch.delenv("VDVS_SITE")
+    monkeypatch.chdir(applied.folder)
     assert vdvs("export").exit_code == 0  # the Site is that of ./manifests
 
 
@@ -223,6 +224,7 @@ def test_the_first_manifests_of_a_site_that_nobody_configured(site: LabSite) -> 
 
 def test_first_manifests_need_a_site_that_the_user_names(applied: LabSite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VDVS_SITE")
+    monkeypatch.chdir(applied.folder)
     monkeypatch.chdir(applied.folder)
     refused = vdvs("init", "there")
     assert (refused.exit_code, "--site FILE" in refused.stderr) == (2, True)
