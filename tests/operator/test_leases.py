@@ -289,6 +289,23 @@ def test_no_site_is_taken_by_a_replica_that_others_cannot_see(world: World) -> N
     assert len(world.holders("x")) == 1
 
 
+def test_a_lease_that_was_only_seen_to_be_taken_is_not_free_when_it_is_gone(world: World) -> None:
+    """Three begin at once, one for the second time, and the lease of the site that one of them makes is deleted by hand
+    before the others have seen it."""
+    for _ in range(3):
+        world.start(f"r{len(world.replicas) + 1}", rate=0.9)
+    world.network.pop().serve()  # the look of the last one
+    world.replicas[-1].run()
+    world.network.clear()  # all else is lost
+    world.time += 9
+    world.advance(0.25)
+    assert world.holder("x") == "r1"
+    world.time += 9
+    world.leases.pop(SITE + "x")
+    world.advance(60)  # no two at any moment
+    assert len(world.holders("x")) == 1
+
+
 def test_the_leases_of_dead_replicas_are_deleted_in_the_end(world: World) -> None:
     world.start("a").end()
     world.start("b")

@@ -306,6 +306,8 @@ class Leases:
             if isinstance(error, APIError) and error.status in _CHANGED:
                 for site in _less(SITE, [name]):
                     self._drop(site)
+                    # Whoever wrote it goes on, though somebody deletes it before it is seen here.
+                    self._met = self._vanished[name] = self._now()
         else:
             return True
         self._failed[name] = trouble
