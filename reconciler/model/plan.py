@@ -26,8 +26,9 @@ class Policy(Strict, frozen=True):
     `config_db_lifecycle`: whether config DBs may be created, upgraded to a newer schema, and moved. `only_applied`:
     risks that are taken only to restore what was applied before (`ownership.not_applied`). `held`: objects that are
     left alone, and why; `annotations`: so are those whose own annotation says so. `braked`: objects that only lose what
-    was added to them, and why. `most`: with more changes than this nothing is written (None: any number). `prunes`:
-    what a set applied last and no longer declares is removed, whatever the risk.
+    was added to them, and why. `most`: with more changes than this nothing new is made, and nothing at all if those
+    that heal alone are more (None: any number). `prunes`: what a set applied last and no longer declares is removed,
+    whatever the risk.
     """
 
     risks: frozenset[Risk]

@@ -344,7 +344,8 @@ def admitting(name: str, namespace: str, **more: Any) -> dict[str, Any]:
         "datastores": ["a-*", "x.y", "(z)[1]+?"],
     }
     rule |= {"folders": ["*"], "vmgroups": ["team*"], "configDBs": ["db-*"]}
-    return manifest(Kind.SITE, {"allow": {"namespaces": [{**rule, **more}], "hosts": ["*.A.example", "[a]+"]}}, name)
+    allow = {"namespaces": [{**rule, **more}], "hosts": ["*.A.example", "[a]+", "10.1.*"]}
+    return manifest(Kind.SITE, {"allow": allow}, name)
 
 
 @pytest.fixture(scope="module")
@@ -389,6 +390,9 @@ NOT_ALLOWED = {
     "c.b.example is not an address that Site a allows (spec.allow.hosts)": manifest(
         Kind.HOST, {"address": "c.b.example"}
     ),
+    "10.1.example.com is not an address that Site a allows (spec.allow.hosts)": manifest(
+        Kind.HOST, {"address": "10.1.example.com"}
+    ),
     "aa is not an address that Site a allows (spec.allow.hosts)": manifest(Kind.HOST, {"address": "aa"}),
     "team is not an address that Site a allows (spec.allow.hosts)": manifest(Kind.HOST, {}),
 }
@@ -412,6 +416,7 @@ ALLOWED = (
     vmgroup(name="team-2", previousNames=["team-1"]),
     manifest(Kind.MEMBERSHIP, {"vmgroup": "team-2", "vm": "a-1"}),
     manifest(Kind.HOST, {"address": "esx.a.example"}),
+    manifest(Kind.HOST, {"address": "10.1.2.3"}),
 )
 
 
